@@ -1,0 +1,221 @@
+"""The configuration's shape: data only, frozen, every key with its unit and limits."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Point = tuple[float, float]
+Level = Annotated[int, Field(ge=1, le=4)]
+Hold = Annotated[float, Field(ge=0, le=3600)]
+
+
+def _distinct(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    if len(set(points)) != len(points):
+        raise ValueError("has the same point twice")
+    return points
+
+
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=64), AfterValidator(_distinct)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NodeConfig(Section):
+    """Who this node is."""
+
+    id: Id = Field("node-1", description="Name of the node, part of every event's source.")
+    district: str = Field(
+        "000000", pattern=r"^\d{6}$", description="GB/T 2260 code, 6 digits; names the stream."
+    )
+    data_dir: Path = Field(Path("data"), description="Outbox and embedded server live here.")
+    heartbeat_s: float = Field(60.0, ge=1, le=3600, description="Seconds between node.heartbeat events.")
+
+
+class RedisConfig(Section):
+    """Where events go. Without a URL an embedded Valkey server is started."""
+
+    url: SecretStr | None = Field(
+        None, description="redis://, rediss:// or unix:// URL; empty: embedded Valkey."
+    )
+    max_entries: int = Field(1_000_000, ge=1000, description="Approximate length of the stream (MAXLEN ~).")
+
+
+class OutboxConfig(Section):
+    """The events' waiting room on disk."""
+
+    max_bytes: int = Field(
+        512 * 2**20, ge=2**20, description="Upper bound of the waiting events' size in bytes."
+    )
+
+
+class HttpConfig(Section):
+    """The node's HTTP interface."""
+
+    host: str = Field("127.0.0.1", description="Address to bind to.")
+    port: int = Field(8080, ge=0, le=65535, description="Port; 0 takes a free one.")
+
+
+class ModelConfig(Section):
+    """The detector and where it runs."""
+
+    detector: str = Field(
+        "nanodet-g-416-int8", description="Name from `sharpeyes models list`, or a TOML manifest's path."
+    )
+    threshold: float = Field(0.35, gt=0, lt=1, description="Detections below this score start no track.")
+    providers: tuple[str, ...] = Field(
+        (), description="ONNX Runtime providers in order; empty: the best there is."
+    )
+    threads: int = Field(1, ge=1, le=64, description="Threads of one inference.")
+
+
+class Place(Section):
+    """Where a camera hangs, as the centre knows it."""
+
+    name: str = Field("", max_length=100, description="Name of the place.")
+    grid: str | None = Field(None, pattern=r"^\d{15}$", description="15-digit grid code.")
+    gb28181: str | None = Field(None, pattern=r"^\d{20}$", description="20-digit GB/T 28181 device id.")
+    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees, WGS 84.")
+    latitude: float | None = Field(None, ge=-90, le=90, description="Degrees, WGS 84.")
+
+
+class GroundPoint(Section):
+    """A surveyed point: where it is in the picture and on the ground."""
+
+    image: Point = Field(description="Fractions of the picture's width and height.")
+    ground: Point = Field(description="Metres on the ground, any flat frame.")
+
+
+class ZoneConfig(Section):
+    """An area, as a polygon in the picture or on the ground."""
+
+    id: Id
+    polygon: Polygon = Field(description="Corners, as fractions of the picture (image) or metres (ground).")
+    units: Literal["image", "ground"] = "image"
+    walkable_m2: float | None = Field(None, gt=0, description="Walkable area in m2 if less than the polygon.")
+    capacity: int | None = Field(None, ge=1, description="Persons the place is declared to hold.")
+
+
+class LineConfig(Section):
+    """A line with a direction: crossing from its left to its right side is `right`."""
+
+    id: Id
+    points: tuple[Point, Point] = Field(description="Start and end.")
+    units: Literal["image", "ground"] = "image"
+
+
+class DensityRule(Section):
+    """`crowd.density`: persons per square metre against danger levels, or share of a declared capacity."""
+
+    kind: Literal["crowd.density"]
+    zone: Id
+    blue_per_m2: float = Field(2.0, gt=0, description="Worst cell at which level 4 begins.")
+    yellow_per_m2: float = Field(3.0, gt=0, description="Level 3.")
+    orange_per_m2: float = Field(4.0, gt=0, description="Level 2.")
+    red_per_m2: float = Field(5.0, gt=0, description="Level 1.")
+    capacity_shares: tuple[float, float, float, float] = Field(
+        (0.8, 0.9, 1.0, 1.2), description="Shares of the zone's capacity at which levels 4, 3, 2, 1 begin."
+    )
+    hold_s: Hold = Field(5.0, description="Seconds a level must last before the incident begins or rises.")
+    release_s: Hold = Field(10.0, description="Seconds of calm before it ends or falls.")
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        steps = (self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2)
+        if sorted(set(steps)) != list(steps):
+            raise ValueError("thresholds must rise from blue to red")
+        if sorted(set(self.capacity_shares)) != list(self.capacity_shares) or self.capacity_shares[0] <= 0:
+            raise ValueError("capacity_shares must be positive and rise")
+        return self
+
+
+class IntrusionRule(Section):
+    """`hazard.intrusion`: somebody stands in a zone where nobody may be."""
+
+    kind: Literal["hazard.intrusion"]
+    zone: Id
+    classes: tuple[str, ...] = Field(("person",), min_length=1, description="Object classes that count.")
+    level: Level = Field(2, description="Severity.")
+    min_presence_s: Hold = Field(1.0, description="Seconds inside before it counts.")
+    release_s: Hold = Field(5.0, description="Seconds of emptiness before the incident ends.")
+
+
+class LineRule(Section):
+    """`hazard.line`: something crosses a line."""
+
+    kind: Literal["hazard.line"]
+    line: Id
+    direction: Literal["right", "left", "both"] = Field("both", description="Which crossings count.")
+    classes: tuple[str, ...] = Field(("person",), min_length=1, description="Object classes that count.")
+    level: Level = Field(3, description="Severity.")
+
+
+Rule = Annotated[DensityRule | IntrusionRule | LineRule, Field(discriminator="kind")]
+
+
+class CameraConfig(Section):
+    """One camera: its stream, its place, and what to watch there."""
+
+    id: Id
+    source: SecretStr = Field(description="rtsp://, rtsps://, http(s)://, file path or sim:// URL.")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP transport.")
+    open_timeout_s: float = Field(5.0, gt=0, le=60, description="Seconds to open the stream.")
+    read_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="Seconds without a packet before reconnecting."
+    )
+    offline_after_s: float = Field(
+        10.0, ge=1, le=3600, description="Seconds without a picture before camera.offline."
+    )
+    analysed_fps: float = Field(5.0, gt=0, le=60, description="Pictures analysed a second, at most.")
+    max_age_s: float = Field(0.5, gt=0, le=10, description="Older pictures are dropped unseen.")
+    place: Place = Place()
+    ground: tuple[GroundPoint, ...] = Field((), max_length=64, description="Surveyed points, four or more.")
+    zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
+    lines: tuple[LineConfig, ...] = Field((), max_length=64)
+    rules: tuple[Rule, ...] = Field((), max_length=128)
+
+    @model_validator(mode="after")
+    def _references(self) -> Self:
+        for what, ids in (("zone", [z.id for z in self.zones]), ("line", [line.id for line in self.lines])):
+            if twice := sorted({i for i in ids if ids.count(i) > 1}):
+                raise ValueError(f"{what} id {twice[0]!r} is used twice")
+        zones, lines = {z.id for z in self.zones}, {line.id for line in self.lines}
+        for rule in self.rules:
+            subject, known = (rule.line, lines) if isinstance(rule, LineRule) else (rule.zone, zones)
+            if subject not in known:
+                raise ValueError(f"{rule.kind} watches {subject!r}, which this camera does not declare")
+        if self.ground and len(self.ground) < 4:
+            raise ValueError(f"ground needs four surveyed points or more, got {len(self.ground)}")
+        if not self.ground and (
+            "ground" in {zone.units for zone in self.zones} | {line.units for line in self.lines}
+        ):
+            raise ValueError("a zone or line in ground units needs surveyed ground points")
+        return self
+
+
+class Config(Section):
+    """The whole configuration of a node."""
+
+    node: NodeConfig = NodeConfig()
+    redis: RedisConfig = RedisConfig()
+    outbox: OutboxConfig = OutboxConfig()
+    http: HttpConfig = HttpConfig()
+    model: ModelConfig = ModelConfig()
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
+
+    @model_validator(mode="after")
+    def _distinct_cameras(self) -> Self:
+        ids = [camera.id for camera in self.cameras]
+        if twice := sorted({i for i in ids if ids.count(i) > 1}):
+            raise ValueError(f"camera id {twice[0]!r} is used twice")
+        return self
+
+
+SECRET_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
+"""How a configuration refers to a secret: `${env:NAME}` or `${file:/path}`; resolved by the loader."""

@@ -1,0 +1,1 @@
+"""From picture to detections and tracks."""

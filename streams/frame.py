@@ -1,0 +1,52 @@
+"""A decoded picture on its way through the node, and the three times it carries."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Picture(Protocol):
+    """A decoded picture that converts itself to what is wanted, in one scaling step, when it is wanted."""
+
+    @property
+    def width(self) -> int:
+        """Width of the decoded picture in pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Height of the decoded picture in pixels."""
+        ...
+
+    def bgr(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The picture scaled to `width` x `height`: (height, width, 3) uint8, blue first, C-contiguous."""
+        ...
+
+    def luma(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Brightness alone, scaled to `width` x `height`: (height, width) uint8, C-contiguous."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture of one camera.
+
+    Attributes:
+        camera_id: the camera's id in the configuration.
+        picture: the pixels, converted lazily.
+        pts_s: seconds on the camera's repaired clock, strictly increasing for the life of the reader,
+            across reconnections too: use it for speed and dwell.
+        seen_mono_s: host monotonic seconds when the packet was read: use it for age and deadlines.
+        seen_utc: aware UTC wall time of the same moment: a label only, never subtracted.
+        keyframe: whether the picture came from a keyframe.
+    """
+
+    camera_id: str
+    picture: Picture
+    pts_s: float
+    seen_mono_s: float
+    seen_utc: datetime
+    keyframe: bool = False

@@ -1,0 +1,1 @@
+"""A simulated camera: scene, people, picture, truth."""
