@@ -1,0 +1,70 @@
+"""What a source yields: encoded packets. Kept apart from decoding, so that a gate can stand between."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import av
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One encoded picture, as it came off the wire, the file or the simulator.
+
+    Attributes:
+        pts_s: presentation time in seconds on the source's own clock; None where it gave none.
+        size: encoded bytes.
+        keyframe: whether decoding can start here.
+        payload: the packet for a decoder.
+    """
+
+    pts_s: float | None
+    size: int
+    keyframe: bool
+    payload: av.Packet
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ValueError(f"size must not be negative, got {self.size}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamInfo:
+    """What a source says of its stream when it opens.
+
+    Attributes:
+        codec: FFmpeg's name of the codec, such as `h264`.
+        width, height: size of the picture in pixels; 0 where only decoding will tell.
+        template: what a decoder takes its parameters (extradata) from; None where they travel in-band.
+    """
+
+    codec: str
+    width: int
+    height: int
+    template: av.VideoStream | av.CodecContext | None = None
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or self.height < 0:
+            raise ValueError(f"size must not be negative, got {self.width}x{self.height}")
+
+
+class PacketSource(Protocol):
+    """Where packets come from. It only fails; a supervisor retries."""
+
+    @property
+    def info(self) -> StreamInfo:
+        """Codec and size as announced on opening."""
+        ...
+
+    def packets(self) -> Iterator[Packet]:
+        """Packets in decoding order.
+
+        Raises:
+            ReadError: the stream broke or went silent.
+            StreamEndedError: it ended of its own accord.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the stream; safe to call twice and from another thread."""
+        ...
