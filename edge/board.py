@@ -1,4 +1,4 @@
-"""The newest events for whoever looks: a bounded ring and bounded subscriptions. The outbox keeps them safe."""
+"""The newest events for whoever looks: a bounded ring, bounded subscriptions. The outbox keeps them safe."""
 
 import asyncio
 from collections import deque
