@@ -21,7 +21,7 @@ class Packet:
     pts_s: float | None
     size: int
     keyframe: bool
-    payload: av.Packet
+    payload: "av.Packet[av.VideoStream]"
 
     def __post_init__(self) -> None:
         if self.size < 0:
