@@ -1,0 +1,46 @@
+# Two commands do all: `make run` shows the product at work, `make test` proves it.
+# Both make .venv on the first call. ARGS go to the program: make run ARGS="--for 30"
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTHON ?= $(shell sh deploy/find-python.sh)
+TESTS  ?= tests streams models edge api
+
+.PHONY: run test check format rtsp-server clean help
+
+run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded server, status page
+	@exec $(BIN)/sharpeyes demo $(ARGS)
+
+test: $(VENV)/.test rtsp-server ## Run every test, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-config=pyproject.toml $(ARGS) $(TESTS)
+
+check: $(VENV)/.test ## Run the static gate: format, lint, types, architecture
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+rtsp-server:
+	@sh tests/support/install-rtsp.sh
+
+$(VENV)/bin/python:
+	@sh deploy/make-venv.sh "$(PYTHON)" $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python requirements/run.txt pyproject.toml
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/run.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements/test.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
+	@touch $@
+
+clean: ## Remove what was built and installed here
+	rm -rf $(VENV) build dist ./*.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
