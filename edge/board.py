@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 
@@ -43,7 +43,7 @@ class EventBoard(Generic[E]):
         """The newest `limit` events, oldest first."""
         return list(self._ring)[-limit:] if limit > 0 else []
 
-    async def subscribe(self, after: str | None = None) -> AsyncIterator[E]:
+    async def subscribe(self, after: str | None = None) -> AsyncGenerator[E]:
         """Every event from now on; with `after`, first those on the board with a higher sequence."""
         queue: asyncio.Queue[E | None] = asyncio.Queue(self._queue)
         backlog = [e for e in self._ring if after is not None and e.sequence > after]
