@@ -1,0 +1,220 @@
+"""A model's manifest: a TOML file that says what a network eats and how to read what it says."""
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import IntegrityError, ManifestError
+from models.letterbox import Placement
+
+Triple = tuple[float, float, float]
+Side = Annotated[int, Field(ge=16, le=4096)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputSpec(Section):
+    """What the network's input tensor holds."""
+
+    size: tuple[Side, Side] = Field(description="Width and height in pixels, the largest if `stride` is set.")
+    name: str | None = Field(None, description="The tensor's name; the only input if left out.")
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: Literal["float32", "uint8"] = "float32"
+    colour: Literal["bgr", "rgb"] = "rgb"
+    scale: float = Field(1.0, gt=0, description="Factor on the pixels 0 to 255 before mean and std.")
+    mean: Triple = Field((0.0, 0.0, 0.0), description="Subtracted after `scale`, in the order of `colour`.")
+    std: Triple = Field((1.0, 1.0, 1.0), description="Divided by after `mean`, in the order of `colour`.")
+    letterbox: Placement = Field("top-left", description="Where the picture lies, or stretched to fill.")
+    pad: int = Field(0, ge=0, le=255, description="Grey level of the border, before scale and mean.")
+    stride: int = Field(0, ge=0, le=256, description="Sides may be any multiple of this; 0: `size` alone.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "InputSpec":
+        if self.dtype == "uint8" and (self.scale, self.mean, self.std) != (1.0, (0.0,) * 3, (1.0,) * 3):
+            raise ValueError("a uint8 input takes pixels as they are: leave out scale, mean and std")
+        if min(self.std) <= 0:
+            raise ValueError("std must be positive")
+        if self.stride and any(side % self.stride for side in self.size):
+            raise ValueError(f"size must be a multiple of stride {self.stride}")
+        return self
+
+
+class NanoDetHead(Section):
+    """NanoDet: class scores and, for each side, a distribution over distances from the cell's centre."""
+
+    kind: Literal["nanodet"]
+    strides: tuple[int, ...] = Field((8, 16, 32), min_length=1, description="Cell sizes in output order.")
+    bins: int = Field(8, ge=2, le=64, description="Distances of the distribution: reg_max + 1.")
+    scores: Literal["sigmoid", "logits"] = Field("sigmoid", description="Whether scores are activated.")
+    order: Literal["cells-first", "channels-first"] = "cells-first"
+    offset: float = Field(0.5, description="Where in its cell a centre lies: 0.5, or 0 for NanoDet-Plus.")
+
+
+class YoloxHead(Section):
+    """YOLOX: (x, y, w, h), objectness, class scores for each cell."""
+
+    kind: Literal["yolox"]
+    strides: tuple[int, ...] = Field((8, 16, 32), min_length=1, description="Cell sizes in output order.")
+    decoded: bool = Field(False, description="The graph itself turned offsets into input pixels.")
+
+
+class Yolov8Head(Section):
+    """YOLOv8 and its kin (v5 to v12): decoded (x, y, w, h) in input pixels, class scores."""
+
+    kind: Literal["yolov8"]
+    order: Literal["channels-first", "cells-first"] = "channels-first"
+    objectness: bool = Field(False, description="A column of objectness stands before the classes (v5, v7).")
+
+
+class SsdHead(Section):
+    """Decoded boxes, classes and scores as separate outputs, as in the SSD family."""
+
+    kind: Literal["ssd"]
+    boxes: str = Field(description="Name of the output with boxes (1, n, 4).")
+    scores: str = Field(description="Name of the output with scores (1, n), or (1, n, classes).")
+    labels: str | None = Field(
+        None, description="Name of the output with classes (1, n); none: best of scores."
+    )
+    corners: Literal["yxyx", "xyxy"] = "yxyx"
+    units: Literal["fractions", "pixels"] = Field("fractions", description="Of the network's input.")
+    first_class: int = Field(0, ge=0, le=1, description="Number of the first class; 1 if 0 is background.")
+
+
+class DetrHead(Section):
+    """DETR and its kin: one row a query, no duplicates to suppress."""
+
+    kind: Literal["detr"]
+    boxes: str = Field("pred_boxes", description="Name of the output (1, n, 4): x, y, w, h as fractions.")
+    logits: str = Field("logits", description="Name of the output (1, n, classes).")
+    activation: Literal["softmax", "sigmoid"] = Field(
+        "sigmoid", description="softmax: the last class means no object."
+    )
+
+
+HeadSpec = Annotated[NanoDetHead | YoloxHead | Yolov8Head | SsdHead | DetrHead, Field(discriminator="kind")]
+
+
+class Manifest(Section):
+    """Everything there is to know about a model file, and the file's hash."""
+
+    format: Literal[1] = Field(1, description="Version of this file's format.")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="How configurations call it.")
+    file: str = Field(pattern=r"^[^/\\]+\.onnx$", description="The ONNX file beside this manifest.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the ONNX file.")
+    licence: str = Field(min_length=1, description="SPDX expression.")
+    source: str = Field(min_length=1, description="Where it comes from.")
+    description: str = ""
+    classes: tuple[str, ...] = Field(min_length=1, description="Names by class index.")
+    threshold: float = Field(0.35, gt=0, lt=1, description="Score from which a detection counts by default.")
+    nms_iou: float = Field(0.6, gt=0, le=1, description="Overlap above which the weaker box goes.")
+    max_detections: int = Field(300, ge=1, le=10_000, description="Best detections kept in a picture.")
+    input: InputSpec
+    head: HeadSpec
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Manifest":
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes has the same name twice")
+        return self
+
+
+class ModelFile:
+    """A manifest and where it lies: the pair that a session is opened from."""
+
+    def __init__(self, manifest: Manifest, path: Path) -> None:
+        self.manifest = manifest
+        self.path = path
+
+    @property
+    def weights(self) -> Path:
+        """The ONNX file, beside the manifest."""
+        return self.path.parent / self.manifest.file
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelFile":
+        """Read and check a manifest; raises ManifestError naming the file, the key and a likely cure.
+
+        `classes` may also be a file beside the manifest with one name a line, written as a string.
+        """
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ManifestError(f"{path}: is not TOML: {error}") from None
+        if isinstance(data.get("classes"), str):
+            data["classes"] = _class_names(path, data["classes"])
+        try:
+            return cls(Manifest.model_validate(data), path)
+        except ValidationError as error:
+            raise ManifestError("\n".join(f"{path}: {text}" for text in _explain(error, data))) from None
+
+    def verified_bytes(self) -> bytes:
+        """The ONNX file's content, or IntegrityError if it is missing or has another hash.
+
+        What was hashed is what is returned, so nobody can swap the file between check and use.
+        """
+        try:
+            content = self.weights.read_bytes()
+        except OSError as error:
+            raise IntegrityError(f"{self.weights}: cannot be read: {error.strerror}") from None
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.manifest.sha256:
+            raise IntegrityError(
+                f"{self.weights}: has SHA-256 {digest}, but {self.path.name} vouches for "
+                f"{self.manifest.sha256}; restore the file, or correct the manifest if you trust the new one"
+            )
+        return content
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` when something known resembles `word`, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _class_names(path: Path, name: str) -> list[str]:
+    try:
+        text = (path.parent / name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: classes: cannot read {name}: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+_HEADS: dict[str, type[Section]] = {
+    "nanodet": NanoDetHead, "yolox": YoloxHead, "yolov8": Yolov8Head, "ssd": SsdHead, "detr": DetrHead,
+}  # fmt: skip
+
+
+def _explain(error: ValidationError, data: dict[str, Any]) -> Iterable[str]:
+    for item in error.errors(include_url=False, include_context=False):
+        where = [str(part) for part in item["loc"]]
+        # pydantic puts the chosen head's kind into the path; the file has no such level.
+        if len(where) > 1 and where[0] == "head" and where[1] in _HEADS:
+            del where[1]
+        key = ".".join(where) or "manifest"
+        message = re.sub(r"^Value error, ", "", item["msg"])
+        if item["type"] == "extra_forbidden":
+            message = f"unknown key{suggestion(where[-1], _keys(where[:-1], data))}"
+        elif item["type"] == "missing":
+            message = "is missing"
+        elif item["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+            key, kind = "head.kind", str((data.get("head") or {}).get("kind", ""))
+            message = f"must be one of {', '.join(_HEADS)}{suggestion(kind, _HEADS)}"
+        yield f"{key}: {message}"
+
+
+def _keys(section: list[str], data: dict[str, Any]) -> Iterable[str]:
+    if section == ["head"]:
+        return _HEADS[data["head"]["kind"]].model_fields
+    return (InputSpec if section == ["input"] else Manifest).model_fields
