@@ -41,7 +41,7 @@ def suppress(
     # OpenCV shifts classes apart by whole box coordinates, so negative ones would mix them.
     origin_size[:, :2] -= origin_size[:, :2].min()
     # Its type stubs ask for lists; arrays are accepted and spare the copies.
-    arguments: Any = (origin_size, scores.astype(np.float32), labels.astype(np.int32))
-    kept = cv2.dnn.NMSBoxesBatched(*arguments, -1.0, max_iou)
+    suppress_in_classes: Any = cv2.dnn.NMSBoxesBatched
+    kept = suppress_in_classes(origin_size, scores.astype(np.float32), labels.astype(np.int32), -1.0, max_iou)
     indices = np.asarray(kept, np.intp).reshape(-1)
     return indices[np.argsort(-scores[indices], kind="stable")]
