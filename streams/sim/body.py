@@ -1,0 +1,131 @@
+"""Bodies: clothed shapes around a pose, as balls in space whose convex hulls are the parts."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.sim import gait
+
+Vector = NDArray[np.float64]
+Ball = tuple[Vector, float]
+
+MATERIALS = ("nothing", "skin", "hair", "top", "bottom", "shoes", "bag", "shirt")
+SKIN, HAIR, TOP, BOTTOM, SHOES, BAG, SHIRT = range(1, 8)
+
+PHASES = 16
+"""Poses 0 to 15 are phases of a stride; the ways of standing follow."""
+POSES = PHASES + gait.STANDING_KINDS
+
+Build = Literal["trousers", "coat", "skirt", "backpack", "bag", "hood"]
+BUILDS: tuple[Build, ...] = ("trousers", "coat", "skirt", "backpack", "bag", "hood")
+
+FRONT, LEFT = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+NEARER = 0.12
+"""Clothes over a limb are sorted as if so much nearer, in body heights, on the side that is seen."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A body part: the convex hull around balls.
+
+    Attributes:
+        centres: (n, 3) body heights, frame as in `gait`.
+        radii: (n,) body heights.
+        material: index into `MATERIALS`.
+        shade: 0 dark to 15 light.
+        over: drawn over what is about as near.
+    """
+
+    centres: Vector
+    radii: Vector
+    material: int
+    shade: int
+    over: bool = False
+
+
+@lru_cache(maxsize=len(BUILDS) * POSES)
+def body(build: Build, pose: int) -> tuple[Part, ...]:
+    """The parts of a body in one of `POSES` poses."""
+    if not 0 <= pose < POSES:
+        raise ValueError(f"pose must be 0 to {POSES - 1}, got {pose}")
+    joints = gait.walking(2 * math.pi * pose / PHASES) if pose < PHASES else gait.standing(pose - PHASES)
+    base = (joints.left.hip + joints.right.hip) / 2
+    up = np.array([math.sin(joints.lean), 0.0, math.cos(joints.lean)])
+    parts = [*_trunk(base, up, build), *_head(base, up, build), *_below(joints, base, build)]
+    for side in (joints.left, joints.right):
+        parts += _limbs(side, build)
+    return tuple(parts)
+
+
+def _part(material: int, shade: int, *balls: Ball, over: bool = False) -> Part:
+    centres = np.array([centre for centre, _ in balls])
+    return Part(centres, np.array([radius for _, radius in balls]), material, shade, over)
+
+
+def _limbs(side: gait.Side, build: Build) -> list[Part]:
+    legs, thin = (SKIN, 0.85) if build == "skirt" else (BOTTOM, 1.0)
+    heel = side.ankle + (side.ankle - side.toe) * (0.3, 0.3, 0.0) - (0.0, 0.0, 0.018)
+    return [
+        _part(legs, 9, (side.hip, 0.054), (side.knee, 0.038 * thin)),
+        _part(legs, 8, (side.knee, 0.038 * thin), (side.ankle, 0.026 * thin)),
+        _part(SHOES, 8, (heel, 0.02), (side.toe, 0.016), (side.ankle, 0.022)),
+        _part(TOP, 8, (side.shoulder, 0.034), (side.elbow, 0.029)),
+        _part(TOP, 8, (side.elbow, 0.029), (side.hand, 0.021)),
+        _part(SKIN, 9, (side.hand, 0.02), (side.hand + (side.hand - side.elbow) * 0.22, 0.016)),
+    ]
+
+
+def _trunk(base: Vector, up: Vector, build: Build) -> list[Part]:
+    chest, waist = base + up * 0.22, base + up * 0.09
+    shoulders = base + up * (gait.SHOULDER - gait.HIP - 0.006)
+    torso = [
+        (middle + LEFT * sign * half + FRONT * ahead, radius)
+        for middle, half, ahead, radius in (
+            (shoulders, 0.075, 0.0, 0.038),
+            (chest, 0.052, 0.012, 0.058),
+            (waist, 0.042, 0.005, 0.053),
+            (base, 0.046, 0.0, 0.05),
+        )
+        for sign in (1.0, -1.0)
+    ]
+    parts = [_part(TOP, 9, *torso)]
+    if build != "hood":
+        collar = shoulders + FRONT * 0.03 + up * 0.012
+        parts.append(_part(SHIRT, 9, (chest + FRONT * 0.066 + up * 0.05, 0.012), (collar, 0.026)))
+    if build == "backpack":
+        back = chest - FRONT * 0.1
+        parts.append(_part(BAG, 8, (back + up * 0.07, 0.06), (back - up * 0.09, 0.065)))
+    if build == "bag":
+        at = base - LEFT * 0.12 - up * 0.02
+        handles = ((at + FRONT * 0.05, 0.035), (at - FRONT * 0.05, 0.035), (at - up * 0.07, 0.05))
+        parts.append(_part(BAG, 8, *handles, over=True))
+    return parts
+
+
+def _below(joints: gait.Pose, base: Vector, build: Build) -> list[Part]:
+    """Trousers' seat, a coat's tails, or a skirt."""
+    hips = [(base + LEFT * sign * 0.05, 0.053) for sign in (1.0, -1.0)]
+    if build not in ("coat", "skirt"):
+        return [_part(BOTTOM, 8, *hips)]
+    hem = [
+        (joint * 0.85 + base * 0.15 + (0.0, 0.0, 0.04), 0.062) for joint in (joints.left.knee, joints.right.knee)
+    ]
+    return [_part(TOP if build == "coat" else BOTTOM, 8, *hips, *hem, over=True)]
+
+
+def _head(base: Vector, up: Vector, build: Build) -> list[Part]:
+    neck, head = base + up * (gait.NECK - gait.HIP), base + up * (gait.HEAD - gait.HIP)
+    cover = TOP if build == "hood" else HAIR
+    parts = [
+        _part(SKIN, 7, (neck - up * 0.01, 0.03), (head - up * 0.03 + FRONT * 0.01, 0.032)),
+        _part(cover, 8, (head + up * 0.012 - FRONT * 0.014, 0.056), (head - up * 0.022 - FRONT * 0.022, 0.048)),
+        _part(SKIN, 10, (head + FRONT * 0.022, 0.046), (head - up * 0.032 + FRONT * 0.026, 0.034)),
+        _part(cover, 9, (head + up * 0.038 + FRONT * 0.008, 0.045), (head + up * 0.042 - FRONT * 0.02, 0.044)),
+    ]
+    if build in ("skirt", "bag"):
+        parts.append(_part(HAIR, 8, (head - FRONT * 0.03, 0.05), (neck - FRONT * 0.05 - up * 0.02, 0.04)))
+    return parts

@@ -1,0 +1,115 @@
+"""Figures: people drawn once per pose, facing and view, as maps of materials that take any colours later.
+
+A figure is a small picture whose pixels say what is there (skin, hair, jacket ...) and how much light it
+gets, not which colour. So one figure serves every person in every camera: a look-up table colours it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.sim.body import NEARER, Build, Part, body
+
+SHADES = 16
+"""Degrees of light per material; an index is material * SHADES + shade."""
+
+FACINGS = 16
+PITCH_STEP_DEG = 7.0
+SIZES = (48, 96, 192, 384)
+"""Pixels per body height that figures are drawn with; the next larger is scaled down in the picture."""
+
+_ROUND = np.arange(10) * (2 * np.pi / 10)
+_CIRCLE = np.stack((np.cos(_ROUND), np.sin(_ROUND)), axis=1)
+_FRACTION_BITS = 4
+_LAYERS = ((1.0, 1.0, 0.0, -3), (0.78, 0.9, -0.03, 0), (0.46, 0.75, -0.06, 2))
+"""Each part is filled thrice for roundness: scale across and along, shift to the light, and shade."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What decides how a figure looks apart from its colours.
+
+    Attributes:
+        build: clothes and luggage.
+        pose: as in `body.body`.
+        facing: 0 to `FACINGS` - 1, heading counter-clockwise from the direction away from the camera.
+        pitch: how far the camera looks down on the figure, in steps of `PITCH_STEP_DEG`.
+        size: pixels per body height.
+    """
+
+    build: Build
+    pose: int
+    facing: int
+    pitch: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """A drawn figure.
+
+    Attributes:
+        index: (h, w) uint8, material * SHADES + shade; 0 is nothing.
+        alpha: (h, w) uint8, 255 where there is something.
+        anchor: (x, y) of the ground point under the body in this picture's pixels.
+        upright: length in pixels of one body height held upright, seen in this view.
+    """
+
+    index: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+    anchor: tuple[float, float]
+    upright: float
+
+
+@lru_cache(maxsize=8000)
+def figure(view: View) -> Figure:
+    """The figure for a view; drawn when first asked for, then kept (a few kilobytes each)."""
+    turn, pitch = 2 * math.pi * view.facing / FACINGS, math.radians(view.pitch * PITCH_STEP_DEG)
+    away = np.array([math.cos(turn), -math.sin(turn), 0.0])
+    across = np.array([-math.sin(turn), -math.cos(turn), 0.0])
+    up = np.array([0.0, 0.0, 1.0])
+    screen = np.stack((across, -(math.cos(pitch) * up + math.sin(pitch) * away)))
+    into = math.cos(pitch) * away - math.sin(pitch) * up
+
+    parts = body(view.build, view.pose)
+    centres = np.concatenate([part.centres for part in parts])
+    radii = np.concatenate([part.radii for part in parts])
+    depths = centres @ into
+    origin = np.array([0.6, 1.3]) * view.size
+    flat = (centres @ screen.T) * view.size + origin
+    rings = flat[:, None] + _CIRCLE * (radii * view.size)[:, None, None]
+    ends = np.cumsum([len(part.radii) for part in parts])
+
+    picture = np.zeros((int(1.65 * view.size), int(1.2 * view.size)), np.uint8)
+    spans = [slice(end - len(part.radii), end) for part, end in zip(parts, ends, strict=True)]
+    order = [
+        depths[span].mean() - (NEARER if part.over else 0.0) for part, span in zip(parts, spans, strict=True)
+    ]
+    for k in np.argsort(order)[::-1]:
+        _fill(picture, rings[spans[k]].reshape(-1, 2), parts[k])
+    return _cropped(picture, origin, view.size * math.cos(pitch))
+
+
+def _fill(picture: NDArray[np.uint8], outline: NDArray[np.float64], part: Part) -> None:
+    """Fill the convex hull of (n, 2) pixels, rounded by light from the left."""
+    hull = cv2.convexHull(outline.astype(np.float32))[:, 0].astype(np.float64)
+    low, high = hull.min(axis=0), hull.max(axis=0)
+    middle, width = (low + high) / 2, high[0] - low[0]
+    for across, along, shift, lift in _LAYERS:
+        layer = (hull - middle) * (across, along) + middle + (shift * width, 0.0)
+        fixed = np.round(layer * (1 << _FRACTION_BITS)).astype(np.int32)
+        index = part.material * SHADES + min(SHADES - 1, part.shade + lift)
+        cv2.fillConvexPoly(picture, fixed, index, cv2.LINE_8, _FRACTION_BITS)
+
+
+def _cropped(picture: NDArray[np.uint8], origin: NDArray[np.float64], upright: float) -> Figure:
+    """The drawn part, with two clear pixels around it for scaling to fade into."""
+    x, y, width, height = cv2.boundingRect(picture)
+    drawn = picture[y : y + height, x : x + width]
+    index = np.asarray(cv2.copyMakeBorder(drawn, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0), np.uint8)
+    alpha = np.where(index > 0, 255, 0).astype(np.uint8)
+    return Figure(index, alpha, (float(origin[0] - x + 2), float(origin[1] - y + 2)), upright)

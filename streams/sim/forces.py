@@ -1,0 +1,112 @@
+"""The social force model: how people keep apart and make their way, as accelerations on arrays.
+
+Sources: [HM95] Helbing & Molnar, Social force model for pedestrian dynamics, Phys. Rev. E 51 (1995) 4282;
+[HFV00] Helbing, Farkas & Vicsek, Simulating dynamical features of escape panic, Nature 407 (2000) 487;
+[JHS07] Johansson, Helbing & Shukla, Specification of a microscopic pedestrian model by evolutionary
+adjustment to video tracking data, arXiv:0810.4587 (the elliptical repulsion of relative velocities).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.sim.geometry import Points, Segments, offsets
+
+RELAXATION_S = 0.5  # [HM95] tau: time to reach the desired velocity
+REPULSION_M_S2 = 7.0  # [HM95] V0 / sigma = 2.1 m2/s2 / 0.3 m
+REPULSION_RANGE_M = 0.3  # [HM95] sigma
+FORESIGHT_S = 0.7  # [JHS07] delta t; its published value is 0.5 s, a little more makes sparse crowds smoother
+CONTACT_PER_S2 = 240.0  # [HFV00] k / m is 1500 / s2; softened, so that a step of 0.04 s is stable
+WALL_M_S2 = 50.0  # [HM95] U0 / R = 10 m2/s2 / 0.2 m
+WALL_RANGE_M = 0.2  # [HM95] R
+MAX_SPEED_RATIO = 1.3  # [HM95] v_max / v0
+KEEP_RIGHT_RAD = 0.2
+"""People who meet head-on sidestep to the right; it turns every pair's forces alike, so they still cancel."""
+REACH_M = 4.0
+WALL_REACH_M = 2.0
+"""Beyond these the repulsions are below 0.01 m/s2 and not computed."""
+
+
+def pair_forces(
+    position: Points, velocity: Points, radius: NDArray[np.float64], ease: NDArray[np.float64]
+) -> Points:
+    """Repulsion and body contact between people; the sum over all people is zero.
+
+    Args:
+        position: (n, 2) metres.
+        velocity: (n, 2) metres per second.
+        radius: (n,) body radius in metres.
+        ease: (n,) 0 to 1, how far each is at ease with closeness: two at 1, standing in a crowd, only feel
+            contact.
+
+    Returns:
+        (n, 2) float64 acceleration in metres per second squared.
+    """
+    total = np.zeros_like(position)
+    gap = position[:, None] - position
+    near = np.einsum("ijk,ijk->ij", gap, gap) < REACH_M**2
+    first, second = np.nonzero(np.triu(near, 1))
+    if not len(first):
+        return total
+    offset = gap[first, second]
+    distance = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), 1e-6)
+    drift = (velocity[second] - velocity[first]) * FORESIGHT_S
+    ahead = offset - drift
+    distance_ahead = np.maximum(np.hypot(ahead[:, 0], ahead[:, 1]), 1e-6)
+    span = distance + distance_ahead
+    minor = np.sqrt(np.maximum(span**2 - np.einsum("pk,pk->p", drift, drift), 1e-6)) / 2
+    strength = REPULSION_M_S2 * np.exp(-minor / REPULSION_RANGE_M) * np.minimum(span / (2 * minor), 4.0)
+    strength *= 1.0 - np.minimum(ease[first], ease[second])
+    push = (offset / distance[:, None] + ahead / distance_ahead[:, None]) / 2 * strength[:, None]
+    cos, sin = math.cos(KEEP_RIGHT_RAD), math.sin(KEEP_RIGHT_RAD)
+    push = push @ np.array([[cos, sin], [-sin, cos]])
+    overlap = np.maximum(radius[first] + radius[second] - distance, 0.0)
+    push += offset * (CONTACT_PER_S2 * overlap / distance)[:, None]
+    for axis in (0, 1):
+        total[:, axis] = np.bincount(first, push[:, axis], len(position))
+        total[:, axis] -= np.bincount(second, push[:, axis], len(position))
+    return total
+
+
+def wall_forces(away: NDArray[np.float64]) -> Points:
+    """Repulsion from walls.
+
+    Args:
+        away: (n, m, 2) metres from the nearest point of each of m walls to each of n people; infinite for
+            a wall that does not concern somebody.
+
+    Returns:
+        (n, 2) float64 acceleration in metres per second squared.
+    """
+    distance = np.maximum(np.hypot(away[..., 0], away[..., 1]), 1e-6)
+    near = distance < WALL_REACH_M
+    strength = np.where(near, WALL_M_S2 * np.exp(-distance / WALL_RANGE_M) / distance, 0.0)
+    return np.asarray(np.einsum("nmk,nm->nk", np.where(near[..., None], away, 0.0), strength), np.float64)
+
+
+def driving_forces(velocity: Points, desired: Points) -> Points:
+    """What takes (n, 2) velocities to the (n, 2) desired ones: (n, 2) metres per second squared."""
+    return (desired - velocity) / RELAXATION_S
+
+
+def keep_out(position: Points, walls: Segments, distance_m: float, concerned: NDArray[np.bool_]) -> Points:
+    """Move people away from walls that they came too near to.
+
+    Args:
+        position: (n, 2) metres.
+        walls: (m, 2, 2) metres.
+        distance_m: the least distance.
+        concerned: (n, m) which wall concerns whom.
+
+    Returns:
+        (n, 2) float64 metres.
+    """
+    away = offsets(position, walls)
+    short = concerned & (np.einsum("nmk,nmk->nm", away, away) < distance_m**2)
+    for wall in np.flatnonzero(short.any(axis=0)):
+        gap = offsets(position, walls[wall : wall + 1])[:, 0]
+        distance = np.maximum(np.hypot(gap[:, 0], gap[:, 1]), 1e-9)
+        lack = np.where(concerned[:, wall], np.maximum(distance_m - distance, 0.0), 0.0)
+        position = position + gap * (lack / distance)[:, None]
+    return position

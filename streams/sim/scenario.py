@@ -1,0 +1,223 @@
+"""What can happen in a scene. A new scenario is one function with `@scenario` over it.
+
+A scenario gets one `Stage` for passers-by and one for its own acts, and returns the scripts to run. Random
+numbers come from PCG64 streams spawned from the seed, so that one script's draws never shift another's.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeVar
+
+import numpy as np
+
+from streams.errors import SourceUrlError
+from streams.sim.geometry import Points
+from streams.sim.places import PLACES, Point
+from streams.sim.scene import Scene, Script, Stage
+from streams.sim.world import Stop, World
+
+T = TypeVar("T")
+
+Plot = Callable[[Stage, Stage, int], tuple[Script, ...]]
+"""(stage of the passers-by, stage of the acts, how many passers-by) -> scripts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A kind of scene: its name, one line for people, and its plot."""
+
+    name: str
+    title: str
+    plot: Plot
+    passers_by: int
+
+
+_SCENARIOS: dict[str, Scenario] = {}
+SCENARIOS: Mapping[str, Scenario] = MappingProxyType(_SCENARIOS)
+"""Every scenario by its name."""
+
+
+def scenario(name: str, title: str, passers_by: int) -> Callable[[Plot], Plot]:
+    """Register a plot as a scenario with so many passers-by unless told otherwise."""
+
+    def register(plot: Plot) -> Plot:
+        _SCENARIOS[name] = Scenario(name, title, plot, passers_by)
+        return plot
+
+    return register
+
+
+def build(
+    name: str,
+    *,
+    place: str = "plaza",
+    seed: int = 0,
+    seconds: float | None = None,
+    people: int | None = None,
+) -> Scene:
+    """A scene at time 0.
+
+    Args:
+        name: scenario, one of `SCENARIOS`.
+        place: one of `PLACES`.
+        seed: other seeds give other people, ways and timing.
+        seconds: how long it will play, so that acts are whole; None for an endless one.
+        people: how many passers-by there are on average; None for the scenario's own number.
+
+    Raises:
+        SourceUrlError: no such scenario or place, or a number out of its range.
+    """
+    plot = known(SCENARIOS, name, "scenario")
+    where = known(PLACES, place, "place")
+    count = plot.passers_by if people is None else people
+    if not 0 <= count <= 400:
+        raise SourceUrlError(f"people must be 0 to 400, got {count}")
+    if seconds is not None and not seconds > 0:
+        raise SourceUrlError(f"seconds must be positive, got {seconds}")
+    if seed < 0:
+        raise SourceUrlError(f"seed must not be negative, got {seed}")
+    world = World(where.walls, where.courtesy)
+    passing, acting = (
+        Stage(where, world, np.random.Generator(np.random.PCG64(sequence)), seconds)
+        for sequence in np.random.SeedSequence(seed).spawn(2)
+    )
+    return Scene(where, world, plot.plot(passing, acting, count))
+
+
+def known(choices: Mapping[str, T], name: str, what: str) -> T:
+    """The choice called `name`, or a `SourceUrlError` that names all choices."""
+    if name not in choices:
+        raise SourceUrlError(f"unknown {what} {name!r}; there are {', '.join(sorted(choices))}")
+    return choices[name]
+
+
+def passing(stage: Stage, count: int) -> Script:
+    """About `count` people cross the place at any time."""
+    for _ in range(count):
+        stage.stroll(under_way=True)
+    while count:
+        yield float(stage.rng.exponential(MEAN_VISIT_S / count))
+        stage.stroll()
+
+
+MEAN_VISIT_S = 22.0
+"""How long a stroll across a place takes on average, measured over many seeds."""
+
+
+@scenario("walk", "People cross the place; nothing happens", passers_by=10)
+def walk(stage: Stage, _acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by only."""
+    return (passing(stage, count),)
+
+
+@scenario("intrusion", "One person at a time enters the restricted zone, stays, and leaves", passers_by=7)
+def intrusion(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, and trespassers one after another."""
+    return passing(stage, count), trespassing(acts)
+
+
+def trespassing(stage: Stage) -> Script:
+    """Somebody enters the restricted zone, stays some seconds and leaves; then, after a while, the next."""
+    zone = stage.place.restricted.corners
+    middle = zone.mean(axis=0)
+    barriers = np.concatenate((stage.place.walls, stage.place.line.ends[None]))
+    while stage.left_s > 13.0:
+        inner = stage.point_in(zone, 0.8)
+        portals = stage.portals_to(inner, barriers)
+        near = np.argsort(np.hypot(*(portals - middle).T))[:4]
+        way_in, way_out = portals[stage.rng.choice(near, 2, replace=False)]
+        if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
+            way_in = middle + (way_in - middle) * min(1.0, 6.0 / float(np.hypot(*(way_in - middle))))
+        stay_s = float(stage.rng.uniform(3.0, 8.0)) if stage.left_s > 24.0 else 3.0
+        stage.send(
+            _point(way_in),
+            Stop(inner, wait_s=stay_s),
+            Stop(_point(way_out)),
+            free=True,
+            speed=float(stage.rng.uniform(1.2, 1.6)),
+        )
+        yield stay_s + float(stage.rng.uniform(22.0, 30.0))
+
+
+@scenario("line", "People cross the guarded line, in both directions", passers_by=6)
+def line(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, and people who cross the guarded line."""
+    return passing(stage, count), crossing(acts)
+
+
+def crossing(stage: Stage) -> Script:
+    """Every few seconds somebody crosses the guarded line at a right angle, from either side."""
+    start, end = stage.place.line.ends
+    along = (end - start) / np.hypot(*(end - start))
+    normal = np.array([-along[1], along[0]])  # to the left
+    while stage.left_s > 6.0:
+        from_left = bool(stage.rng.random() < 0.5)
+        step = normal * (1.2 if from_left else -1.2)
+        at = start + (end - start) * stage.rng.uniform(0.25, 0.75)
+        entry, way_out = (
+            stage.rng.choice(stage.portals_to(_point(point), stage.blocked)) for point in (at + step, at - step)
+        )
+        if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
+            entry = at + step * 3.0
+        stops = (at + step, at - step, way_out)
+        stage.send(_point(entry), *(Stop(_point(point)) for point in stops), free=True)
+        yield float(stage.rng.uniform(7.0, 14.0))
+
+
+@scenario("crowding", "A crowd builds up to 4 to 5 persons per square metre, holds, dissolves", passers_by=4)
+def crowding(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, and crowds that come and go."""
+    return passing(stage, count), gathering(acts)
+
+
+CROWD = 62
+CYCLE_S = 75.0
+LONG_BUILD_S = 20.0
+
+
+def gathering(stage: Stage) -> Script:
+    """Again and again a crowd builds up, holds and dissolves, in equal cycles of about `CYCLE_S` seconds."""
+    cycles = max(1, round(stage.seconds / CYCLE_S)) if stage.seconds else 0
+    cycle_s = max(18.0, stage.seconds / cycles) if stage.seconds else CYCLE_S
+    done = 0
+    while done < cycles or not cycles:
+        done += 1
+        begin_s = stage.time_s
+        yield from _build_up(stage, build_s=0.4 * cycle_s, until_s=begin_s + 0.7 * cycle_s)
+        yield begin_s + cycle_s - stage.time_s
+
+
+def _build_up(stage: Stage, build_s: float, until_s: float) -> Script:
+    """Within about `build_s` seconds all come to their spots, where they stay until about `until_s`."""
+    arrivals = np.sort(stage.rng.beta(1.2, 1.6, CROWD)) * max(build_s - 6.0, 2.0)
+    spots = crowd_spots(stage.rng, CROWD) + np.array(stage.place.crowd_centre)
+    begin_s = stage.time_s
+    for spot, after_s in zip(spots, arrivals, strict=True):
+        if begin_s + after_s > stage.time_s:
+            yield begin_s + after_s - stage.time_s
+        portals = stage.portals_to(_point(spot), stage.blocked)
+        way_in, way_out = stage.rng.choice(portals, 2)
+        away = way_in - spot
+        if build_s < LONG_BUILD_S:  # no time to come from afar
+            way_in = spot + away * min(1.0, max(5.0, 0.4 * build_s) / float(np.hypot(*away)))
+        leave_s = until_s + float(stage.rng.uniform(0.0, 0.3 * build_s))
+        stage.send(
+            _point(way_in),
+            Stop(_point(spot), until_s=leave_s),
+            Stop(_point(way_out)),
+            speed=float(stage.rng.uniform(1.2, 1.7)),
+        )
+
+
+def crowd_spots(rng: np.random.Generator, count: int) -> Points:
+    """(count, 2) metres around a centre, dense inside: a sunflower's spiral (Vogel 1979), a little shaken."""
+    k = np.arange(count) + 0.5
+    radius = 0.23 * k**0.53
+    angle = k * np.pi * (3.0 - np.sqrt(5.0))
+    spiral = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1)
+    return np.asarray(spiral + rng.normal(0.0, 0.04, spiral.shape), np.float64)
+
+
+def _point(at: Points) -> Point:
+    return float(at[0]), float(at[1])

@@ -1,0 +1,222 @@
+"""People on the ground who follow their errands under social forces, in fixed steps of time.
+
+The step does not depend on the picture rate: a picture between two steps sees positions between them, so
+the same seed gives the same walk at every rate. States are rounded to 2**-20, which keeps the last digits
+of `exp`, where processors differ, from growing into different walks.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.sim import forces
+from streams.sim.geometry import Points, Segments, offsets
+
+TICK_S = 0.04
+"""Step of the simulation in seconds."""
+BODY_RADIUS_M = 0.2
+WALL_GAP_M = 0.15
+"""Nobody's centre comes nearer to a wall. A step is shorter than this, so no wall is jumped."""
+MAX_SPEED_M_S = 3.0
+ARRIVED_M = 0.35
+SETTLING_S = 0.6
+"""Somebody who stands makes for the spot at the remaining distance divided by this."""
+GRAIN = 2.0**20
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A point on somebody's errand.
+
+    Attributes:
+        point: (x, y) metres.
+        wait_s: how long to stand there.
+        until_s: scene time to stand there until, or to give up trying to get there; None is no such time.
+    """
+
+    point: tuple[float, float]
+    wait_s: float = 0.0
+    until_s: float | None = None
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Everybody in the world; each array has one row a person.
+
+    Attributes:
+        number: int64, counts up from 0, never used twice.
+        position, before: (n, 2) metres at this step and at the step before.
+        velocity: (n, 2) metres per second.
+        heading: radians counter-clockwise from the x axis.
+        walked, walked_before: metres since the person came in.
+        speed: desired walking speed in metres per second.
+        goal: (n, 2) metres.
+        leave_s: scene time to go on to the next stop; NaN while not standing and without a time-out.
+        standing: whether the person stands at the goal.
+        free: whether the person ignores the courtesy walls (restricted zones, guarded lines).
+    """
+
+    number: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    position: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    before: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    velocity: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    heading: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    walked: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    walked_before: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    speed: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    goal: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    leave_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    standing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    free: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Drop the rows where (n,) `mask` is false."""
+        for column in fields(self):
+            setattr(self, column.name, getattr(self, column.name)[mask])
+
+    def append(self, **row: object) -> None:
+        """Add a person; every column is given by name."""
+        for column in fields(self):
+            old = getattr(self, column.name)
+            new = np.asarray([row[column.name]], old.dtype)
+            setattr(self, column.name, np.concatenate((old, new)))
+
+
+class World:
+    """Walls, people, and a step of time.
+
+    Args:
+        walls: (m, 2, 2) metres, which nobody passes.
+        courtesy: (k, 2, 2) metres, which only people who are `free` pass.
+    """
+
+    def __init__(self, walls: Segments, courtesy: Segments) -> None:
+        for name, segments in (("walls", walls), ("courtesy", courtesy)):
+            if segments.ndim != 3 or segments.shape[1:] != (2, 2):
+                raise ValueError(f"{name} must be (m, 2, 2), got {segments.shape}")
+        self._walls = np.concatenate((walls, courtesy))
+        self._solid = np.arange(len(self._walls)) < len(walls)
+        self._errands: dict[int, deque[Stop]] = {}
+        self._entered = 0
+        self.crowd = Crowd()
+        self.ticks = 0
+
+    @property
+    def time_s(self) -> float:
+        """Scene time of the newest step in seconds."""
+        return self.ticks * TICK_S
+
+    def enter(
+        self, start: tuple[float, float], errand: Iterable[Stop], *, speed: float, free: bool = False
+    ) -> int:
+        """Let somebody in who leaves the world after the errand's last stop.
+
+        Args:
+            start: (x, y) metres.
+            errand: stops in order, at least one.
+            speed: desired walking speed in metres per second, at most what the time step allows.
+            free: whether to ignore courtesy walls.
+
+        Returns:
+            The person's number.
+        """
+        stops = deque(errand)
+        if not stops:
+            raise ValueError("an errand needs at least one stop")
+        if not 0 < speed * forces.MAX_SPEED_RATIO <= MAX_SPEED_M_S:
+            raise ValueError(f"speed must be positive and at most {MAX_SPEED_M_S} / 1.3, got {speed}")
+        number, self._entered = self._entered, self._entered + 1
+        towards = np.subtract(stops[0].point, start)
+        heading = float(np.arctan2(towards[1], towards[0]))
+        self.crowd.append(
+            number=number,
+            position=start,
+            before=start,
+            velocity=(speed * np.cos(heading), speed * np.sin(heading)),
+            heading=heading,
+            walked=number * 0.37,  # so that people do not walk in step
+            walked_before=number * 0.37,
+            speed=speed,
+            goal=stops[0].point,
+            leave_s=np.nan if stops[0].until_s is None else stops[0].until_s,
+            standing=False,
+            free=free,
+        )
+        self._errands[number] = stops
+        return number
+
+    def step(self) -> None:
+        """Advance by one tick of `TICK_S` seconds."""
+        crowd = self.crowd
+        crowd.before, crowd.walked_before = crowd.position, crowd.walked
+        self.ticks += 1
+        if len(crowd):
+            self._move(crowd)
+            self._follow_errands(crowd)
+
+    def _move(self, crowd: Crowd) -> None:
+        to_goal = crowd.goal - crowd.position
+        distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
+        pace = np.where(crowd.standing, np.minimum(distance / SETTLING_S, crowd.speed), crowd.speed)
+        desired = to_goal * (pace / np.maximum(distance, 1e-6))[:, None]
+        acceleration = forces.driving_forces(crowd.velocity, desired)
+        concerned = self._solid | ~crowd.free[:, None]
+        away = offsets(crowd.position, self._walls)
+        away[~concerned] = np.inf
+        acceleration += forces.wall_forces(away)
+        radius = np.full(len(crowd), BODY_RADIUS_M)
+        ease = np.where(crowd.standing, 0.9, 0.0)
+        acceleration += forces.pair_forces(crowd.position, crowd.velocity, radius, ease)
+
+        velocity = crowd.velocity + acceleration * TICK_S
+        speed = np.hypot(velocity[:, 0], velocity[:, 1])
+        limit = crowd.speed * forces.MAX_SPEED_RATIO
+        velocity *= np.minimum(1.0, limit / np.maximum(speed, 1e-9))[:, None]
+        position = forces.keep_out(
+            crowd.position + velocity * TICK_S, self._walls, WALL_GAP_M, concerned
+        )
+        crowd.velocity = np.round(velocity * GRAIN) / GRAIN
+        crowd.position = np.round(position * GRAIN) / GRAIN
+        moved = crowd.position - crowd.before
+        crowd.walked = crowd.walked + np.hypot(moved[:, 0], moved[:, 1])
+        self._turn(crowd, np.minimum(speed, limit))
+
+    @staticmethod
+    def _turn(crowd: Crowd, speed: NDArray[np.float64]) -> None:
+        """People face where they walk; who hardly moves keeps facing as before."""
+        towards = np.arctan2(crowd.velocity[:, 1], crowd.velocity[:, 0])
+        turn = (towards - crowd.heading + np.pi) % (2 * np.pi) - np.pi
+        eagerness = np.clip((speed - 0.25) / 0.5, 0.0, 1.0) * TICK_S / 0.25
+        crowd.heading = np.round((crowd.heading + turn * eagerness) * GRAIN) / GRAIN
+
+    def _follow_errands(self, crowd: Crowd) -> None:
+        to_goal = crowd.goal - crowd.position
+        arrived = ~crowd.standing & (np.hypot(to_goal[:, 0], to_goal[:, 1]) < ARRIVED_M)
+        for row in np.flatnonzero(arrived):
+            stop = self._errands[int(crowd.number[row])][0]
+            crowd.standing[row] = stop.wait_s > 0 or stop.until_s is not None
+            until = self.time_s + stop.wait_s if stop.until_s is None else stop.until_s
+            crowd.leave_s[row] = until
+        gone = np.zeros(len(crowd), np.bool_)
+        for row in np.flatnonzero(crowd.leave_s <= self.time_s + 1e-9):
+            gone[row] = not self._next_stop(crowd, int(row))
+        if gone.any():
+            for number in crowd.number[gone]:
+                del self._errands[int(number)]
+            crowd.keep(~gone)
+
+    def _next_stop(self, crowd: Crowd, row: int) -> bool:
+        errand = self._errands[int(crowd.number[row])]
+        errand.popleft()
+        crowd.standing[row] = False
+        if not errand:
+            return False
+        crowd.goal[row] = errand[0].point
+        crowd.leave_s[row] = np.nan if errand[0].until_s is None else errand[0].until_s
+        return True
