@@ -1,0 +1,253 @@
+"""Makes events of what cameras and the node do; the shape they take is in `envelope`."""
+
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from edge.config import Place
+from edge.envelope import (
+    LARGEST,
+    MAX_BOXES,
+    TYPES,
+    Box,
+    Closed,
+    Coverage,
+    Event,
+    EventDraft,
+    Evidence,
+    GapReason,
+    IncidentData,
+    ModelRef,
+    NodeData,
+    Site,
+    explain,
+    fits_measure,
+    rfc3339,
+    stream_key,
+)
+from edge.errors import EventError
+from edge.identifiers import RandBits, traceparent
+
+__all__ = [
+    "Change",
+    "Coverage",
+    "Event",
+    "EventContext",
+    "EventDraft",
+    "Evidence",
+    "ModelRef",
+    "heartbeat_event",
+    "incident_event",
+    "node_event",
+    "stream_key",
+]
+
+log = structlog.get_logger(__name__)
+
+MAX_MEASURES = 63
+"""Measures that an event takes over; one more is kept free for `boxes_omitted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventContext:
+    """Who speaks, and where it hangs.
+
+    Attributes:
+        node: the node's id.
+        district: GB/T 2260 code, 6 digits.
+        new_id: makes event ids, `edge.identifiers.Uuid7`.
+        camera_id: the camera's id; None where the node speaks for itself.
+        place: of the camera.
+        randbits: randomness of trace ids.
+    """
+
+    node: str
+    district: str
+    new_id: Callable[[], str]
+    camera_id: str | None = None
+    place: Place = field(default_factory=Place)
+    randbits: RandBits = secrets.randbits
+
+    @property
+    def source(self) -> str:
+        """CloudEvents source; with the id it is the key for de-duplication."""
+        return f"/nodes/{self.node}" + (f"/cameras/{self.camera_id}" if self.camera_id else "")
+
+
+class Change(Protocol):
+    """What an incident did: begin, update or end. See `edge.incidents`."""
+
+    @property
+    def incident(self) -> str:
+        """UUIDv7, the same from begin to end."""
+        ...
+
+    @property
+    def phase(self) -> Literal["begin", "update", "end"]:
+        """Where in its life it is."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Family and name, such as `crowd.density`."""
+        ...
+
+    @property
+    def zone(self) -> str:
+        """Id of the zone, line or camera."""
+        ...
+
+    @property
+    def level(self) -> int:
+        """Severity 1 to 4."""
+        ...
+
+    @property
+    def started_utc(self) -> datetime:
+        """When it began."""
+        ...
+
+    @property
+    def observed_utc(self) -> datetime:
+        """When what this event says was seen."""
+        ...
+
+    @property
+    def measures(self) -> Mapping[str, float]:
+        """Numbers with their unit in the name."""
+        ...
+
+    @property
+    def confidence(self) -> float:
+        """0 to 1."""
+        ...
+
+    @property
+    def boxes(self) -> Sequence[tuple[float, float, float, float]]:
+        """Fractions of the picture."""
+        ...
+
+
+def incident_event(
+    context: EventContext,
+    change: Change,
+    *,
+    model: ModelRef | None = None,
+    coverage: Coverage | None = None,
+    evidence: Evidence | None = None,
+) -> EventDraft:
+    """What a camera's incident did, as an event. Its numbers are fitted to the schema, never refused.
+
+    Boxes beyond the first 1000 are left out and counted in the measure `boxes_omitted`; a measure that is
+    not finite or whose name carries no unit is left out and logged.
+
+    Raises:
+        EventError: the kind, zone or incident is none that the schema knows.
+    """
+    measures = _fit_measures(change.kind, change.measures)
+    boxes = [box for box in map(_fit_box, change.boxes) if box is not None]
+    if omitted := len(change.boxes) - min(len(boxes), MAX_BOXES):
+        measures["boxes_omitted"] = omitted
+    place = context.place.model_dump(exclude_none=True, include=set(Site.model_fields))
+    data = {
+        "incident": change.incident,
+        "phase": change.phase,
+        "level": change.level,
+        "site": {**place, "district": context.district},
+        "started": rfc3339(change.started_utc),
+        "observed": rfc3339(change.observed_utc),
+        "zone": change.zone,
+        "measures": measures,
+        "confidence": round(_clip(change.confidence), 3),
+        "boxes": tuple(boxes[:MAX_BOXES]),
+        "model": model,
+        "coverage": coverage,
+        "evidence": evidence,
+    }
+    return _draft(context, change.kind, change.zone, change.observed_utc, data)
+
+
+def node_event(
+    context: EventContext,
+    kind: Literal["node.heartbeat", "node.coverage", "node.gap"],
+    utc: datetime,
+    measures: Mapping[str, float],
+    reason: GapReason | None = None,
+) -> EventDraft:
+    """What the node says of itself at a moment.
+
+    Raises:
+        EventError: the node's id or district is none that the schema knows.
+    """
+    data = {"district": context.district, "measures": _fit_measures(kind, measures), "reason": reason}
+    return _draft(context, kind, context.camera_id or context.node, utc, data)
+
+
+def heartbeat_event(context: EventContext, utc: datetime, measures: Mapping[str, float]) -> EventDraft:
+    """A sign of life, `node.heartbeat`, with the node's numbers."""
+    return node_event(context, "node.heartbeat", utc, measures)
+
+
+def _draft(
+    context: EventContext, kind: str, subject: str, utc: datetime, data: Mapping[str, object]
+) -> EventDraft:
+    body: type[Closed] = NodeData if kind.startswith("node.") else IncidentData
+    try:
+        return EventDraft(
+            specversion="1.0",
+            id=context.new_id(),
+            source=context.source,
+            type=TYPES.get(kind, kind),
+            subject=subject,
+            time=rfc3339(utc),
+            datacontenttype="application/json",
+            dataschema="urn:sharpeyes:schema:event:v1",
+            traceparent=traceparent(context.randbits),
+            data=body(**{key: value for key, value in data.items() if value is not None}),  # type: ignore[arg-type]
+        )
+    except ValidationError as exc:
+        raise EventError(f"{kind} event: {explain(exc)}") from None
+
+
+def _clip(value: float) -> float:
+    return min(max(float(value), 0.0), 1.0) if math.isfinite(value) else 0.0
+
+
+def _fit_box(box: tuple[float, float, float, float]) -> Box | None:
+    left, top, right, bottom = float(box[0]), float(box[1]), float(box[2]), float(box[3])
+    if 0 <= left <= right <= 1 and 0 <= top <= bottom <= 1:
+        return left, top, right, bottom
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        return None
+    left, right = sorted((_clip(left), _clip(right)))
+    top, bottom = sorted((_clip(top), _clip(bottom)))
+    return left, top, right, bottom
+
+
+def _fit_measures(kind: str, measures: Mapping[str, float]) -> dict[str, int | float]:
+    fitted: dict[str, int | float] = {}
+    for name, raw in measures.items():
+        value = float(raw)
+        if (
+            math.isfinite(value)
+            and abs(value) <= LARGEST
+            and fits_measure(name)
+            and len(fitted) < MAX_MEASURES
+        ):
+            fitted[name] = _shorten(value)
+        else:
+            log.error("measure left out of an event", kind=kind, measure=name, value=str(raw))
+    return fitted
+
+
+def _shorten(value: float) -> int | float:
+    # whole numbers stay whole in JSON; four decimals, or six digits below 1, exceed what is measured here
+    if value.is_integer():
+        return int(value)
+    return round(value, 4) if abs(value) >= 1 else float(f"{value:.6g}")

@@ -1,0 +1,513 @@
+"""The event contract: models and JSON Schema agree, nothing identifies people, all fit 64 KiB."""
+
+import json
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from importlib.resources import files
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+import structlog.testing
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edge.config import Place
+from edge.envelope import (
+    IDENTITY_WORDS,
+    KINDS,
+    MAX_BOXES,
+    MAX_BYTES,
+    TYPES,
+    Coverage,
+    Evidence,
+    IncidentData,
+    ModelRef,
+    NodeData,
+    Site,
+    rfc3339,
+    schema_text,
+)
+from edge.errors import EventError
+from edge.events import (
+    Event,
+    EventContext,
+    EventDraft,
+    heartbeat_event,
+    incident_event,
+    node_event,
+    stream_key,
+)
+from edge.identifiers import Uuid7
+
+NOW = datetime(2026, 11, 22, 8, 15, 3, 210_000, tzinfo=UTC)
+SHA = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+SCHEMA = json.loads(schema_text())
+ASYNCAPI = yaml.safe_load((files("edge") / "schema" / "asyncapi.yaml").read_text("utf-8"))
+
+FORMATS = jsonschema.FormatChecker(formats=())
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def _is_time(text: object) -> bool:
+    return not isinstance(text, str) or bool(datetime.fromisoformat(text))
+
+
+BY_SCHEMA = jsonschema.Draft7Validator(SCHEMA, format_checker=FORMATS)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What incidents hand over."""
+
+    kind: str = "crowd.density"
+    zone: str = "plaza"
+    level: int = 2
+    phase: str = "begin"
+    incident: str = "019abcde-e000-7abc-8def-0123456789ab"
+    started_utc: datetime = NOW - timedelta(seconds=5)
+    observed_utc: datetime = NOW
+    measures: dict[str, float] = field(default_factory=lambda: {"count": 41})
+    confidence: float = 0.87
+    boxes: tuple[tuple[float, float, float, float], ...] = ((0.41, 0.22, 0.44, 0.31),)
+
+
+def context(seed: int = 3, camera_id: str | None = "gate-2", **place: Any) -> EventContext:
+    bits = Random(seed).getrandbits
+    return EventContext("xihu-07", "360103", Uuid7(lambda: NOW, bits), camera_id, Place(**place), bits)
+
+
+def as_json(draft: EventDraft, sequence: int = 42) -> Any:
+    return json.loads(Event.number(draft, sequence).to_json())
+
+
+def model_accepts(document: Any) -> bool:
+    try:
+        Event.from_json(json.dumps(document))
+    except EventError:
+        return False
+    return True
+
+
+measure_names = st.sampled_from(
+    [
+        "count",
+        "cameras_up",
+        "density_mean_per_m2",
+        "silent_s",
+        "capacity_share",
+        "speed_m_per_s",
+        "boxes_lost",
+    ]
+)
+measures = st.dictionaries(measure_names, st.floats(-1e15, 1e15) | st.integers(-(10**15), 10**15))
+sides = st.floats(0, 1)
+naive = NOW.replace(tzinfo=None)
+moments = st.datetimes(naive.replace(year=1971), naive.replace(year=2200), timezones=st.just(UTC))
+places = st.builds(
+    Place,
+    name=st.text(max_size=100),
+    grid=st.none() | st.from_regex(r"[0-9]{15}", fullmatch=True),
+    gb28181=st.none() | st.from_regex(r"[0-9]{20}", fullmatch=True),
+    longitude=st.none() | st.floats(-180, 180),
+    latitude=st.none() | st.floats(-90, 90),
+)
+changes = st.builds(
+    Change,
+    kind=st.sampled_from([kind for kind in KINDS if not kind.startswith("node.")]),
+    zone=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True),
+    level=st.integers(1, 4),
+    phase=st.sampled_from(["begin", "update", "end"]),
+    started_utc=moments,
+    observed_utc=moments,
+    measures=measures,
+    confidence=st.floats(0, 1),
+    boxes=st.lists(st.tuples(sides, sides, sides, sides), max_size=8).map(tuple),
+)
+extras = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.just(ModelRef(name="nanodet-g-416-int8", sha256=SHA)),
+        "coverage": st.builds(Coverage, analysed_fps=st.floats(0, 1000), degraded=st.booleans()),
+        "evidence": st.just(
+            Evidence(snapshot="evidence/1.jpg", sha256=SHA, redacted=True, expires=rfc3339(NOW))
+        ),
+    },
+)
+
+
+@st.composite
+def drafts(draw: st.DrawFn) -> EventDraft:
+    seed = draw(st.integers(0, 2**32))
+    if draw(st.booleans()):
+        bits = Random(seed).getrandbits
+        place = draw(places)
+        who = EventContext("xihu-07", "360103", Uuid7(lambda: NOW, bits), "gate-2", place, bits)
+        return incident_event(who, draw(changes), **draw(extras))
+    kind = draw(st.sampled_from([kind for kind in KINDS if kind.startswith("node.")]))
+    reason = draw(st.none() | st.just("outbox_full"))
+    return node_event(context(seed, camera_id=None), kind, draw(moments), draw(measures), reason)
+
+
+@settings(max_examples=150, deadline=None)
+@given(draft=drafts(), sequence=st.integers(1, 10**20 - 1))
+def test_every_event_satisfies_the_schema_and_reads_back_the_same(draft: EventDraft, sequence: int) -> None:
+    event = Event.number(draft, sequence)
+    body = event.to_json()
+    BY_SCHEMA.validate(json.loads(body))
+    assert Event.from_json(body) == event
+    assert len(body) <= MAX_BYTES
+    assert int(event.sequence) == sequence
+
+
+# Mutations: each makes an event wrong, and both the schema and the models must say so.
+
+
+def paths(node: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a document, the root excluded."""
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in pairs:
+        yield (*at, key)
+        yield from paths(child, (*at, key))
+
+
+def parent(document: Any, path: tuple[Any, ...]) -> Any:
+    for key in path[:-1]:
+        document = document[key]
+    return document
+
+
+WRONG_VALUES = [
+    None,
+    "",
+    "x\u0000",
+    -1e16,
+    10**16,
+    5,
+    True,
+    [],
+    {},
+    [[0.1, 0.2, 0.3]],
+    "2026-13-01T00:00:00.000Z",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(draft=drafts(), data=st.data())
+def test_models_and_schema_agree_on_what_is_wrong(draft: EventDraft, data: st.DataObject) -> None:
+    document = as_json(draft)
+    path = data.draw(st.sampled_from(sorted(paths(document), key=str)), label="path")
+    at = parent(document, path)
+    how = data.draw(st.sampled_from(["drop", "replace", "add"]), label="how")
+    if how == "drop":
+        del at[path[-1]]
+    elif how == "replace":
+        at[path[-1]] = data.draw(st.sampled_from(WRONG_VALUES), label="value")
+    elif isinstance(at, dict):
+        at["person_id"] = 7
+    else:
+        at.append(0.5)
+    assert model_accepts(document) == BY_SCHEMA.is_valid(document)
+
+
+def change_at(path: str, value: Any) -> Callable[[Any], None]:
+    def mutate(document: Any) -> None:
+        keys = tuple(path.split("."))
+        parent(document, keys)[keys[-1]] = value
+
+    return mutate
+
+
+def drop(path: str) -> Callable[[Any], None]:
+    return lambda document: parent(document, keys := tuple(path.split("."))).pop(keys[-1])
+
+
+FULL = incident_event(
+    context(
+        name="北门广场",
+        grid="360103001001001",
+        gb28181="36010300001320000007",
+        longitude=115.9,
+        latitude=28.68,
+    ),
+    Change(),
+    model=ModelRef(name="nanodet-g-416-int8", sha256=SHA),
+    coverage=Coverage(analysed_fps=5.0, degraded=False),
+    evidence=Evidence(snapshot="a.jpg", clip="a.mp4", sha256=SHA, redacted=True, expires=rfc3339(NOW)),
+)
+HEARTBEAT = heartbeat_event(context(camera_id=None), NOW, {"uptime_s": 3.5, "cameras": 2})
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        change_at("type", "org.sharpeyes.crowd.gathering.v1"),
+        change_at("type", "org.sharpeyes.node.heartbeat.v1"),
+        change_at("source", "/nodes/xihu-07"),
+        change_at("source", "/nodes/XIHU/cameras/gate-2"),
+        change_at("id", "019abcde-f012-4abc-8def-0123456789ab"),
+        change_at("sequence", "42"),
+        change_at("traceparent", f"00-{'0' * 32}-00f067aa0ba902b7-01"),
+        change_at("traceparent", f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01"),
+        change_at("time", "2026-02-30T08:15:03.210Z"),
+        change_at("time", "2026-11-22T08:15:03+08:00"),
+        change_at("data.level", 0),
+        change_at("data.level", 5),
+        change_at("data.phase", "middle"),
+        change_at("data.confidence", 1.01),
+        change_at("data.boxes", [[0, 0, 1, 1.1]]),
+        change_at("data.boxes", [[0, 0, 1]]),
+        change_at("data.boxes", [[0, 0, 1, 1]] * (MAX_BOXES + 1)),
+        change_at("data.measures", {"density": 4.0}),
+        change_at("data.measures", {"person_count": 4}),
+        change_at("data.measures", {"age_mean_s": 4}),
+        change_at("data.measures", {"face_px": 4}),
+        change_at("data.measures", {"count": "4"}),
+        change_at("data.measures", {"count": True}),
+        change_at("data.measures", {f"a{n}_count": n for n in range(65)}),
+        change_at("data.evidence.redacted", False),
+        change_at("data.evidence.snapshot", "a b.jpg"),
+        change_at("data.evidence", None),
+        change_at("data.site.name", "x" * 101),
+        change_at("data.site.plate", "赣A12345"),
+        change_at("data.track_id", 7),
+        change_at("data.model.sha256", "abc"),
+        change_at("data.zone", "Plaza"),
+        drop("data.incident"),
+        drop("specversion"),
+        drop("data"),
+    ],
+)
+def test_both_refuse_a_broken_incident(mutate: Callable[[Any], None]) -> None:
+    document = as_json(FULL)
+    assert BY_SCHEMA.is_valid(document)
+    mutate(document)
+    assert not BY_SCHEMA.is_valid(document)
+    assert not model_accepts(document)
+
+
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        change_at("type", "org.sharpeyes.crowd.density.v1"),
+        change_at("data.level", 4),
+        change_at("data.reason", "bored"),
+        change_at("data.district", "3601"),
+        change_at("data.measures", None),
+    ],
+)
+def test_both_refuse_a_broken_node_event(mutate: Callable[[Any], None]) -> None:
+    document = as_json(HEARTBEAT)
+    assert BY_SCHEMA.is_valid(document)
+    mutate(document)
+    assert not BY_SCHEMA.is_valid(document)
+    assert not model_accepts(document)
+
+
+@pytest.mark.parametrize(
+    ("model", "part"),
+    [
+        (Event, SCHEMA),
+        (IncidentData, SCHEMA["definitions"]["incident"]),
+        (NodeData, SCHEMA["definitions"]["node"]),
+        (Site, SCHEMA["definitions"]["site"]),
+        (Evidence, SCHEMA["definitions"]["evidence"]),
+        (ModelRef, SCHEMA["definitions"]["model"]),
+        (Coverage, SCHEMA["definitions"]["coverage"]),
+    ],
+)
+def test_models_and_schema_have_the_same_keys(model: Any, part: Any) -> None:
+    fields = model.model_fields
+    assert set(part["properties"]) == set(fields)
+    assert set(part["required"]) == {name for name, info in fields.items() if info.is_required()}
+    assert part["additionalProperties"] is False
+    assert model.model_config["extra"] == "forbid"
+
+
+def test_the_schema_is_closed_everywhere_and_a_valid_draft_7() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    objects = [part for part in _parts(SCHEMA) if part.get("type") == "object" and part is not SCHEMA]
+    open_ones = [part for part in objects if part.get("additionalProperties") is not False]
+    # `data` is closed by the branch of its type; `measures` by its names
+    assert open_ones == [SCHEMA["properties"]["data"], SCHEMA["definitions"]["measures"]]
+    assert SCHEMA["properties"]["type"]["enum"] == list(TYPES.values())
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _parts(child)
+
+
+def test_no_property_of_the_schema_can_hold_an_identity() -> None:
+    names: set[str] = set()
+    for where, part in [("", SCHEMA), *SCHEMA["definitions"].items()]:
+        names |= {f"{where}.{name}" for name in part.get("properties", {})}
+    names -= {".id", "site.name", "model.name"}  # the event's, the place's and the model's own
+    guilty = {name for name in names if not IDENTITY_WORDS.isdisjoint(name.split(".")[1].split("_"))}
+    assert not guilty
+    assert len(names) > 30
+
+
+@pytest.mark.parametrize("word", sorted(IDENTITY_WORDS))
+def test_no_measure_can_be_named_after_an_identity(word: str) -> None:
+    for name in (f"{word}_count", f"mean_{word}_share"):
+        document = as_json(FULL)
+        document["data"]["measures"] = {name: 1}
+        assert not BY_SCHEMA.is_valid(document)
+        assert not model_accepts(document)
+
+
+def test_an_event_looks_as_promised() -> None:
+    document = as_json(FULL)
+    assert document["specversion"] == "1.0"
+    assert document["source"] == "/nodes/xihu-07/cameras/gate-2"
+    assert document["type"] == "org.sharpeyes.crowd.density.v1"
+    assert document["subject"] == document["data"]["zone"] == "plaza"
+    assert document["time"] == "2026-11-22T08:15:03.210Z"
+    assert document["sequence"] == "00000000000000000042"
+    assert document["data"]["started"] == "2026-11-22T08:14:58.210Z"
+    assert document["data"]["site"]["name"] == "北门广场"
+    assert "北门广场".encode() in Event.number(FULL, 42).to_json()
+    assert (FULL.kind, FULL.level) == ("crowd.density", 2)
+
+
+def test_a_node_event_has_no_level_and_no_incident() -> None:
+    document = as_json(HEARTBEAT)
+    assert document["source"] == "/nodes/xihu-07"
+    assert document["subject"] == "xihu-07"
+    assert document["data"] == {"district": "360103", "measures": {"uptime_s": 3.5, "cameras": 2}}
+    assert (HEARTBEAT.kind, HEARTBEAT.level) == ("node.heartbeat", None)
+
+
+def test_too_many_boxes_are_trimmed_and_counted_and_the_largest_event_fits() -> None:
+    wide = {"name": "\u0001" * 100, "longitude": -115.123456789012, "latitude": -28.123456789012}
+    names = [f"{'a' * 48}{n:02}_count_total" for n in range(100)]
+    change = Change(
+        zone="z" * 63,
+        measures=dict.fromkeys(names, -1.23456e-300),
+        boxes=((0.12345, 0.23456, 0.34567, 0.45678),) * 5000,
+    )
+    with structlog.testing.capture_logs() as logs:
+        draft = incident_event(
+            context(**wide),
+            change,
+            model=ModelRef(name="m" * 100, sha256=SHA),
+            evidence=Evidence(
+                snapshot="s" * 512, clip="c" * 512, sha256=SHA, redacted=True, expires=rfc3339(NOW)
+            ),
+        )
+    body = Event.number(draft, 10**20 - 1).to_json()
+    document = json.loads(body)
+    assert len(document["data"]["boxes"]) == MAX_BOXES
+    assert document["data"]["measures"]["boxes_omitted"] == 4000
+    assert len(document["data"]["measures"]) == 64
+    assert len(logs) == 37
+    assert MAX_BYTES * 0.5 < len(body) <= MAX_BYTES
+    assert BY_SCHEMA.is_valid(document)
+
+
+def test_numbers_out_of_range_are_fitted_and_never_lose_the_event() -> None:
+    nan, inf = float("nan"), float("inf")
+    change = Change(
+        confidence=nan,
+        measures={"count": nan, "wait_s": inf, "density": 3.0, "silent_s": 1.0, "flow_per_s2": 0.0212345678},
+        boxes=((nan, 0, 1, 1), (-0.5, 0.9, 1.5, 0.1)),
+    )
+    with structlog.testing.capture_logs() as logs:
+        data = as_json(incident_event(context(), change))["data"]
+    assert data["confidence"] == 0
+    assert data["boxes"] == [[0, 0.1, 1, 0.9]]
+    assert data["measures"] == {"silent_s": 1, "flow_per_s2": 0.0212346, "boxes_omitted": 1}
+    assert {entry["measure"] for entry in logs} == {"count", "wait_s", "density"}
+
+
+def test_what_the_schema_does_not_know_is_refused_without_quoting_it() -> None:
+    with pytest.raises(EventError, match=r"crowd.gathering event: type: .*not a type"):
+        incident_event(context(), Change(kind="crowd.gathering"))
+    with pytest.raises(EventError, match="pattern"):
+        incident_event(context(), Change(zone="Nicht so"))
+    with pytest.raises(EventError, match="comes from a camera"):
+        incident_event(context(camera_id=None), Change())
+    with pytest.raises(EventError, match="carries the node's data"):
+        draft_of_type(FULL, TYPES["node.gap"])
+
+
+def draft_of_type(draft: EventDraft, type_: str) -> None:
+    try:
+        EventDraft(**{**dict(draft), "type": type_})
+    except ValidationError as exc:
+        raise EventError(str(exc)) from None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"{}", b"\xff", b'"' + b"x" * MAX_BYTES + b'"'])
+def test_garbage_is_refused_as_an_event_error(body: bytes) -> None:
+    with pytest.raises(EventError):
+        Event.from_json(body)
+
+
+def test_events_never_change_and_numbers_are_in_range() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        FULL.subject = "other"  # type: ignore[misc]
+    for wrong in (0, -1, 10**20):
+        with pytest.raises(ValueError, match="sequence"):
+            Event.number(FULL, wrong)
+
+
+def test_times_are_utc_with_milliseconds() -> None:
+    east = datetime(2026, 11, 22, 16, 15, 3, 999_999, tzinfo=timezone(timedelta(hours=8)))
+    assert rfc3339(east) == "2026-11-22T08:15:03.999Z"
+    with pytest.raises(ValueError, match="aware"):
+        rfc3339(datetime(2026, 11, 22))  # noqa: DTZ001 - the point of the test
+
+
+def test_the_same_seed_gives_the_same_event() -> None:
+    assert incident_event(context(5), Change()) == incident_event(context(5), Change())
+    assert incident_event(context(5), Change()) != incident_event(context(6), Change())
+
+
+# AsyncAPI
+
+
+def resolve(ref: str) -> Any:
+    node = ASYNCAPI
+    for key in ref.removeprefix("#/").split("/"):
+        node = node[key]
+    return node
+
+
+def test_asyncapi_refers_to_the_schema_and_all_its_references_resolve() -> None:
+    assert ASYNCAPI["asyncapi"] == "3.0.0"
+    refs = {part["$ref"] for part in _parts(ASYNCAPI) if "$ref" in part}
+    assert "event.v1.json" in refs
+    for ref in refs - {"event.v1.json"}:
+        assert resolve(ref)
+    for operation in ASYNCAPI["operations"].values():
+        assert operation["action"] == "send"
+
+
+def test_asyncapi_names_every_type_once_and_its_examples_are_valid() -> None:
+    named: list[str] = []
+    for message in ASYNCAPI["components"]["messages"].values():
+        named += message["x-types"]
+        for example in message["examples"]:
+            assert example["payload"]["type"] in message["x-types"]
+            BY_SCHEMA.validate(example["payload"])
+            assert model_accepts(example["payload"])
+    assert named == list(TYPES.values())
+
+
+def test_asyncapi_addresses_are_the_keys_in_use() -> None:
+    events = ASYNCAPI["channels"]["events"]
+    tag = events["parameters"]["districtTag"]["examples"][0]
+    assert events["address"].replace("{districtTag}", tag) == stream_key(tag.strip("{}"))
+
+
+def test_a_deep_copy_is_equal() -> None:
+    assert deepcopy(FULL) == FULL
