@@ -25,8 +25,10 @@ SIZES = (48, 96, 192, 384)
 _ROUND = np.arange(10) * (2 * np.pi / 10)
 _CIRCLE = np.stack((np.cos(_ROUND), np.sin(_ROUND)), axis=1)
 _FRACTION_BITS = 4
-_LAYERS = ((1.0, 1.0, 0.0, -3), (0.78, 0.9, -0.03, 0), (0.46, 0.75, -0.06, 2))
-"""Each part is filled thrice for roundness: scale across and along, shift to the light, and shade."""
+_LAYER_SCALES = np.array([(1.0, 1.0), (0.78, 0.9), (0.46, 0.75)])
+_LAYER_SHIFTS = np.array([0.0, -0.03, -0.06])
+_LAYER_LIFTS = (-3, 0, 2)
+"""Each part is filled thrice for roundness: scaled, shifted towards the light, and lighter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,14 @@ class Figure:
         index: (h, w) uint8, material * SHADES + shade; 0 is nothing.
         alpha: (h, w) uint8, 255 where there is something.
         anchor: (x, y) of the ground point under the body in this picture's pixels.
+        size: pixels per body height.
         upright: length in pixels of one body height held upright, seen in this view.
     """
 
     index: NDArray[np.uint8]
     alpha: NDArray[np.uint8]
     anchor: tuple[float, float]
+    size: int
     upright: float
 
 
@@ -91,25 +95,28 @@ def figure(view: View) -> Figure:
     ]
     for k in np.argsort(order)[::-1]:
         _fill(picture, rings[spans[k]].reshape(-1, 2), parts[k])
-    return _cropped(picture, origin, view.size * math.cos(pitch))
+    index, anchor = _cropped(picture, origin)
+    alpha = np.where(index > 0, 255, 0).astype(np.uint8)
+    return Figure(index, alpha, anchor, view.size, view.size * math.cos(pitch))
 
 
 def _fill(picture: NDArray[np.uint8], outline: NDArray[np.float64], part: Part) -> None:
     """Fill the convex hull of (n, 2) pixels, rounded by light from the left."""
-    hull = cv2.convexHull(outline.astype(np.float32))[:, 0].astype(np.float64)
-    low, high = hull.min(axis=0), hull.max(axis=0)
-    middle, width = (low + high) / 2, high[0] - low[0]
-    for across, along, shift, lift in _LAYERS:
-        layer = (hull - middle) * (across, along) + middle + (shift * width, 0.0)
-        fixed = np.round(layer * (1 << _FRACTION_BITS)).astype(np.int32)
+    hull = cv2.convexHull(outline.astype(np.float32))[:, 0]
+    middle = (hull.max(axis=0) + hull.min(axis=0)) / 2
+    layers = (hull - middle) * _LAYER_SCALES[:, None] + middle
+    layers[..., 0] += (_LAYER_SHIFTS * np.ptp(hull[:, 0]))[:, None]
+    fixed = np.rint(layers * (1 << _FRACTION_BITS)).astype(np.int32)
+    for layer, lift in zip(fixed, _LAYER_LIFTS, strict=True):
         index = part.material * SHADES + min(SHADES - 1, part.shade + lift)
-        cv2.fillConvexPoly(picture, fixed, index, cv2.LINE_8, _FRACTION_BITS)
+        cv2.fillConvexPoly(picture, layer, index, cv2.LINE_8, _FRACTION_BITS)
 
 
-def _cropped(picture: NDArray[np.uint8], origin: NDArray[np.float64], upright: float) -> Figure:
-    """The drawn part, with two clear pixels around it for scaling to fade into."""
+def _cropped(
+    picture: NDArray[np.uint8], origin: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """The drawn part, with two clear pixels around it for scaling to fade into, and where `origin` is in it."""
     x, y, width, height = cv2.boundingRect(picture)
     drawn = picture[y : y + height, x : x + width]
-    index = np.asarray(cv2.copyMakeBorder(drawn, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0), np.uint8)
-    alpha = np.where(index > 0, 255, 0).astype(np.uint8)
-    return Figure(index, alpha, (float(origin[0] - x + 2), float(origin[1] - y + 2)), upright)
+    index = cv2.copyMakeBorder(drawn, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(index, np.uint8), (float(origin[0] - x + 2), float(origin[1] - y + 2))

@@ -105,13 +105,13 @@ MEAN_VISIT_S = 22.0
 """How long a stroll across a place takes on average, measured over many seeds."""
 
 
-@scenario("walk", "People cross the place; nothing happens", passers_by=10)
+@scenario("walk", "People cross the place; nothing happens", passers_by=14)
 def walk(stage: Stage, _acts: Stage, count: int) -> tuple[Script, ...]:
     """Passers-by only."""
     return (passing(stage, count),)
 
 
-@scenario("intrusion", "One person at a time enters the restricted zone, stays, and leaves", passers_by=7)
+@scenario("intrusion", "One person at a time enters the restricted zone, stays, and leaves", passers_by=9)
 def intrusion(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """Passers-by, and trespassers one after another."""
     return passing(stage, count), trespassing(acts)
@@ -140,7 +140,7 @@ def trespassing(stage: Stage) -> Script:
         yield stay_s + float(stage.rng.uniform(22.0, 30.0))
 
 
-@scenario("line", "People cross the guarded line, in both directions", passers_by=6)
+@scenario("line", "People cross the guarded line, in both directions", passers_by=8)
 def line(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """Passers-by, and people who cross the guarded line."""
     return passing(stage, count), crossing(acts)

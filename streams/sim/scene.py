@@ -135,7 +135,7 @@ class Stage:
         best, room = portals[:2], -1.0
         for _ in range(60):
             start, end = portals[self.rng.choice(len(portals), 2, replace=False)]
-            via = [self.spot() for _ in range(int(self.rng.integers(0, 3)))]
+            via = [self.spot() for _ in range(int(self.rng.integers(1, 3)))]
             path = np.array([start, *via, end])
             space = clearance(path, self.blocked)
             if space > 0.5 or space > room:

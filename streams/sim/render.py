@@ -1,0 +1,208 @@
+"""The camera's picture of a moment: background, shadows, people and things in painter's order, noise."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.errors import SourceUrlError
+from streams.sim.background import background
+from streams.sim.canvas import Canvas, Plane, Sprite, window
+from streams.sim.furniture import box_sprite
+from streams.sim.layout import Placed, lay_out
+from streams.sim.light import Light
+from streams.sim.places import Place
+from streams.sim.scene import Moment
+from streams.sim.wardrobe import Outfit, colour_table, outfit
+
+NOISE_SIGMA = 1.8
+PEDESTAL = 6
+"""The scene is drawn so much too dark and the noise is so much too bright, so one addition makes both."""
+_NOISE_MARGIN = 64
+STATURE_M = 1.7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A picture and what is in it.
+
+    Attributes:
+        yuv: (height * 3 / 2, width) uint8, planar Y, U, V in video range.
+        people: the figures in it, the farthest first.
+        visible: one a figure: the share of it that is in the picture and not hidden, 0 to 1; empty unless
+            asked for.
+    """
+
+    yuv: Plane
+    people: tuple[Placed, ...]
+    visible: tuple[float, ...]
+
+
+class Renderer:
+    """Makes pictures of one place on one day.
+
+    Args:
+        place: what the camera looks at.
+        seed: of the light, the clothes, wear and noise.
+        size: width and height in pixels, even, 64x64 to 3840x2160.
+        sensor_noise: whether to add it; without, a still scene gives equal pictures.
+
+    Raises:
+        SourceUrlError: the size is not possible.
+    """
+
+    def __init__(self, place: Place, seed: int, size: tuple[int, int], *, sensor_noise: bool = True) -> None:
+        width, height = size
+        if width % 2 or height % 2 or not (64 <= width <= 3840 and 64 <= height <= 2160):
+            raise SourceUrlError(f"size must be even and 64x64 to 3840x2160, got {width}x{height}")
+        self.camera = place.camera.with_aspect(width / height)
+        self.size = size
+        self._seed = seed
+        self._light = Light.by_seed(seed)
+        still = background(place, self.camera, self._light, seed, size)
+        self._still = np.asarray(cv2.cvtColor(still, cv2.COLOR_BGR2YUV_I420), np.uint8)
+        self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL
+        self._things = self._furniture(place)
+        self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint8]]] = {}
+        self._noise = _noise_bank(seed, size) if sensor_noise else None
+
+    def shoot(self, moment: Moment, *, visibility: bool = False) -> Shot:
+        """The picture of a moment.
+
+        Args:
+            moment: of a scene at this renderer's place.
+            visibility: whether to work out how much of each person is to be seen.
+        """
+        self._dress(moment)
+        outfits = [self._wardrobe[int(number)][0] for number in moment.number]
+        placed = lay_out(moment, self.camera, outfits, self.size)
+        yuv = self._still.copy()
+        canvas = Canvas(yuv)
+        for one in placed:
+            self._shade(canvas, one)
+        owners = _Owners(self.size, len(placed)) if visibility else None
+        things = iter([*self._things, (-1.0, None)])
+        thing_depth, thing = next(things)
+        for order, one in enumerate(placed):
+            while thing is not None and thing_depth > one.depth_m:
+                self._lay(canvas, thing, owners, -1)
+                thing_depth, thing = next(things)
+            table = self._wardrobe[int(moment.number[one.row])][1]
+            sprite = self._sprite(one, table)
+            if sprite is not None:
+                self._lay(canvas, sprite, owners, order)
+        while thing is not None:
+            self._lay(canvas, thing, owners, -1)
+            _, thing = next(things)
+        self._add_noise(canvas, moment.time_s)
+        visible = owners.visible([_extent(one, self.size) for one in placed]) if owners else ()
+        return Shot(yuv, tuple(placed), visible)
+
+    def _furniture(self, place: Place) -> list[tuple[float, Sprite | None]]:
+        things: list[tuple[float, Sprite | None]] = []
+        for box in place.boxes:
+            sprite = box_sprite(box, self.camera, self._light, self.size, PEDESTAL)
+            if sprite is not None:
+                depth = float(self.camera.depth(box.base.mean(axis=0)[None])[0])
+                things.append((depth, sprite))
+        return sorted(things, key=lambda thing: -thing[0])
+
+    def _dress(self, moment: Moment) -> None:
+        """Clothe who is new, forget who has left."""
+        numbers = set(moment.number.tolist())
+        for gone in [number for number in self._wardrobe if number not in numbers]:
+            del self._wardrobe[gone]
+        for number in numbers - self._wardrobe.keys():
+            clothes = outfit(self._seed, number)
+            table = colour_table(clothes, self._light)
+            table[0] = np.where(table[0] > 0, np.maximum(table[0], 16 + PEDESTAL) - PEDESTAL, 0)
+            self._wardrobe[number] = (clothes, table)
+
+    def _sprite(self, one: Placed, table: NDArray[np.uint8]) -> Sprite | None:
+        place = window(*one.box, self.size)
+        if place is None:
+            return None
+        x, y, width, height = place
+        index = one.figure.index
+        coloured = cv2.merge([*(cv2.LUT(index, row) for row in table), one.figure.alpha])
+        matrix = one.matrix - np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
+        layers = cv2.warpAffine(coloured, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        return Sprite.from_layers(np.asarray(layers, np.uint8), x, y)
+
+    def _shade(self, canvas: Canvas, one: Placed) -> None:
+        """Lay the figure's shadow: its outline, laid down on the ground away from the sun."""
+        figure, foot = one.figure, np.array(one.foot)
+        across, down = self._fall(one.foot) / figure.size
+        matrix = np.column_stack((across, -down, foot - across * figure.anchor[0] + down * figure.anchor[1]))
+        height, width = figure.alpha.shape
+        corners = np.array([(0.0, 0.0, 1.0), (width, 0.0, 1.0), (0.0, height, 1.0), (width, height, 1.0)])
+        corners = corners @ matrix.T
+        place = window(*corners.min(axis=0), *corners.max(axis=0), self.size)
+        if place is None:
+            return
+        x, y, width, height = place
+        matrix -= np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
+        cover = cv2.warpAffine(figure.alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        keep = cv2.convertScaleAbs(cv2.blur(cover, (3, 3)), alpha=-self._light.shadow, beta=255)
+        canvas.darken(x, y, np.asarray(keep, np.uint8))
+
+    def _fall(self, foot: tuple[float, float]) -> NDArray[np.float64]:
+        """(2, 2) pixels: where a body height across the sun, and one towards it, falls on the ground."""
+        x, y = np.array(self._light.towards) * STATURE_M
+        ground = self.camera.to_ground(np.array([foot]) / self.size)
+        ends = ground + np.array([(-y, x), (x * self._light.reach, y * self._light.reach)])
+        return np.asarray(self.camera.project(ends) * self.size - foot, np.float64)
+
+    @staticmethod
+    def _lay(canvas: Canvas, sprite: Sprite, owners: "_Owners | None", owner: int) -> None:
+        canvas.lay(sprite)
+        if owners is not None:
+            owners.claim(sprite, owner)
+
+    def _add_noise(self, canvas: Canvas, time_s: float) -> None:
+        if self._noise is None:
+            cv2.add(canvas.y, PEDESTAL, dst=canvas.y)
+            return
+        rng = np.random.Generator(np.random.PCG64((self._seed, 4, round(time_s * 1000))))
+        x, y = rng.integers(0, _NOISE_MARGIN, 2)
+        width, height = self.size
+        cv2.add(canvas.y, self._noise[y : y + height, x : x + width], dst=canvas.y)
+
+
+def _noise_bank(seed: int, size: tuple[int, int]) -> Plane:
+    """Noise somewhat larger than the picture; each picture takes another part of it."""
+    rng = np.random.Generator(np.random.PCG64((seed, 5)))
+    width, height = size
+    noise = rng.standard_normal((height + _NOISE_MARGIN, width + _NOISE_MARGIN), np.float32)
+    return np.clip(np.rint(noise * NOISE_SIGMA + PEDESTAL), 0, 2 * PEDESTAL).astype(np.uint8)
+
+
+class _Owners:
+    """Whose each pixel is, at half the picture's size, to tell how much of each figure is hidden."""
+
+    def __init__(self, size: tuple[int, int], count: int) -> None:
+        self._map = np.full((size[1] // 2, size[0] // 2), -1, np.int16)
+        self._shown = np.zeros(count, np.int64)
+
+    def claim(self, sprite: Sprite, owner: int) -> None:
+        x, y = sprite.x // 2, sprite.y // 2
+        height, width = sprite.chroma_clear.shape
+        mask = sprite.chroma_clear < 128
+        self._map[y : y + height, x : x + width][mask] = owner
+        if owner >= 0:
+            self._shown[owner] = np.count_nonzero(mask)
+
+    def visible(self, extents: list[float]) -> tuple[float, ...]:
+        """Share of each owner's figure that is left, after what is beyond the picture's edge is taken off."""
+        left = np.bincount(self._map[self._map >= 0], minlength=len(self._shown))
+        share = left / np.maximum(self._shown, 1) * np.array(extents)
+        return tuple(float(value) for value in np.clip(share, 0.0, 1.0))
+
+
+def _extent(one: Placed, size: tuple[int, int]) -> float:
+    """Share of a figure's box that is within the picture."""
+    left, top, right, bottom = one.box
+    wide = max(0.0, min(right, size[0]) - max(left, 0.0)) / max(right - left, 1e-9)
+    high = max(0.0, min(bottom, size[1]) - max(top, 0.0)) / max(bottom - top, 1e-9)
+    return wide * high
