@@ -1,6 +1,9 @@
 """The configuration's shape: data only, frozen, every key with its unit and limits."""
 
+import difflib
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,6 +13,44 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Point = tuple[float, float]
 Level = Annotated[int, Field(ge=1, le=4)]
 Hold = Annotated[float, Field(ge=0, le=3600)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not fit together: path below the section, and what is wrong in plain words."""
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+class FaultsError(ValueError):
+    """All that does not fit together in a section; the loader tells each with its line."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{'.'.join(map(str, fault.path))}: {fault.text}" for fault in faults))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """What to add to an error about an unknown word: the nearest known one, or all of them.
+
+    >>> suggestion("plazza", ["plaza", "gate"])
+    "; did you mean 'plaza'?"
+    >>> suggestion("x", ["plaza", "gate"])
+    '; known: plaza, gate'
+    """
+    names = list(known)
+    if near := difflib.get_close_matches(word, names, 1):
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def _repeated(section: str, what: str, ids: list[str]) -> list[Fault]:
+    return [
+        Fault((section, k, "id"), f"{what} {id_!r} is used twice, first in {section}[{ids.index(id_)}]")
+        for k, id_ in enumerate(ids)
+        if ids.index(id_) < k
+    ]
 
 
 def _distinct(points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -122,6 +163,9 @@ class DensityRule(Section):
     capacity_shares: tuple[float, float, float, float] = Field(
         (0.8, 0.9, 1.0, 1.2), description="Shares of the zone's capacity at which levels 4, 3, 2, 1 begin."
     )
+    hysteresis: float = Field(
+        0.15, ge=0, lt=1, description="Share by which a value must fall below a level before that is lost."
+    )
     hold_s: Hold = Field(5.0, description="Seconds a level must last before the incident begins or rises.")
     release_s: Hold = Field(10.0, description="Seconds of calm before it ends or falls.")
 
@@ -156,7 +200,13 @@ class LineRule(Section):
     level: Level = Field(3, description="Severity.")
 
 
-Rule = Annotated[DensityRule | IntrusionRule | LineRule, Field(discriminator="kind")]
+AnyRule = DensityRule | IntrusionRule | LineRule
+Rule = Annotated[AnyRule, Field(discriminator="kind")]
+
+
+def subject_of(rule: AnyRule) -> str:
+    """Id of the zone or line that a rule watches."""
+    return rule.line if isinstance(rule, LineRule) else rule.zone
 
 
 class CameraConfig(Section):
@@ -182,21 +232,40 @@ class CameraConfig(Section):
 
     @model_validator(mode="after")
     def _references(self) -> Self:
-        for what, ids in (("zone", [z.id for z in self.zones]), ("line", [line.id for line in self.lines])):
-            if twice := sorted({i for i in ids if ids.count(i) > 1}):
-                raise ValueError(f"{what} id {twice[0]!r} is used twice")
-        zones, lines = {z.id for z in self.zones}, {line.id for line in self.lines}
-        for rule in self.rules:
-            subject, known = (rule.line, lines) if isinstance(rule, LineRule) else (rule.zone, zones)
-            if subject not in known:
-                raise ValueError(f"{rule.kind} watches {subject!r}, which this camera does not declare")
-        if self.ground and len(self.ground) < 4:
-            raise ValueError(f"ground needs four surveyed points or more, got {len(self.ground)}")
-        if not self.ground and (
-            "ground" in {zone.units for zone in self.zones} | {line.units for line in self.lines}
-        ):
-            raise ValueError("a zone or line in ground units needs surveyed ground points")
+        faults = [*self._doubles(), *self._strangers()]
+        if 0 < len(self.ground) < 4:
+            text = f"needs four surveyed points or more, got {len(self.ground)}"
+            faults.append(Fault(("ground",), text))
+        if not self.ground:
+            units = [("zones", k, zone.units) for k, zone in enumerate(self.zones)]
+            units += [("lines", k, line.units) for k, line in enumerate(self.lines)]
+            text = "ground units need surveyed ground points"
+            faults += [Fault((name, k, "units"), text) for name, k, unit in units if unit == "ground"]
+        if faults:
+            raise FaultsError(faults)
         return self
+
+    def _doubles(self) -> list[Fault]:
+        faults = _repeated("zones", "zone id", [zone.id for zone in self.zones])
+        faults += _repeated("lines", "line id", [line.id for line in self.lines])
+        subjects = [(rule.kind, subject_of(rule)) for rule in self.rules]
+        for k, (kind, subject) in enumerate(subjects):
+            if (first := subjects.index((kind, subject))) < k:
+                # An incident is known by kind and place: two rules would speak of the same incident.
+                text = f"rules[{first}] watches {subject!r} for {kind} already; join the two"
+                faults.append(Fault(("rules", k, "kind"), text))
+        return faults
+
+    def _strangers(self) -> list[Fault]:
+        zones, lines = [zone.id for zone in self.zones], [line.id for line in self.lines]
+        faults = []
+        for k, rule in enumerate(self.rules):
+            key, known = ("line", lines) if isinstance(rule, LineRule) else ("zone", zones)
+            subject = subject_of(rule)
+            if subject not in known:
+                text = f"{subject!r} is no {key} of this camera{suggestion(subject, known)}"
+                faults.append(Fault(("rules", k, key), text))
+        return faults
 
 
 class Config(Section):
@@ -211,9 +280,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _distinct_cameras(self) -> Self:
-        ids = [camera.id for camera in self.cameras]
-        if twice := sorted({i for i in ids if ids.count(i) > 1}):
-            raise ValueError(f"camera id {twice[0]!r} is used twice")
+        if faults := _repeated("cameras", "camera id", [camera.id for camera in self.cameras]):
+            raise FaultsError(faults)
         return self
 
 

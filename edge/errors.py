@@ -37,30 +37,28 @@ class ConfigError(EdgeError, ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-class SiteError(EdgeError, ValueError):
-    """A camera's zones, lines or surveyed points contradict each other or the picture.
+class CameraError(EdgeError, ValueError):
+    """One key of a camera's configuration asks for what cannot be.
 
     Attributes:
-        key: path below the camera to what is wrong, such as `ground[3]` or `zones[0].polygon`.
+        key: path below the camera to what is wrong, such as `ground[3]` or `rules[2].classes`.
+        text: what is wrong and, where known, the cure.
+        camera: the camera's id; empty where it is not known.
     """
 
-    def __init__(self, key: str, text: str) -> None:
+    def __init__(self, key: str, text: str, camera: str = "") -> None:
         self.key = key
         self.text = text
-        super().__init__(f"{key}: {text}")
+        self.camera = camera
+        super().__init__(f"camera {camera!r}: {key}: {text}" if camera else f"{key}: {text}")
 
 
-class RuleError(EdgeError, ValueError):
-    """A rule asks for what this camera's detector or site cannot give.
+class SiteError(CameraError):
+    """A camera's zones, lines or surveyed points contradict each other or the picture."""
 
-    Attributes:
-        key: path below the camera, such as `rules[2].classes`.
-    """
 
-    def __init__(self, key: str, text: str) -> None:
-        self.key = key
-        self.text = text
-        super().__init__(f"{key}: {text}")
+class RuleError(CameraError):
+    """A rule asks for what this camera's detector or site cannot give."""
 
 
 class EventError(EdgeError, ValueError):

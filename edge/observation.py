@@ -16,10 +16,13 @@ class Observation:
         kind: event family and name without prefix and version, such as `crowd.density`.
         zone: id of the zone, line or camera that the rule watches; with `kind` it names the rule.
         level: severity 1 (red, most severe) to 4 (blue) that this look alone would call for; None is calm.
+        sustains: severity that this look is enough to keep up where an incident has reached it already (the
+            value has not yet fallen clearly below that threshold); `level` where it is not more severe.
         measures: numbers with their unit in the name, such as `density_mean_per_m2`.
         confidence: 0 to 1.
         boxes: what to show, fractions of the picture; no identities.
         instant: the thing happens in a moment (a line is crossed): its incident begins and ends at once.
+        yardstick: the measure whose highest value sums up an incident; empty where there is none.
     """
 
     kind: str
@@ -29,9 +32,19 @@ class Observation:
     confidence: float = 1.0
     boxes: tuple[Box, ...] = ()
     instant: bool = False
+    sustains: int | None = None
+    yardstick: str = ""
 
     def __post_init__(self) -> None:
-        if self.level is not None and self.level not in (1, 2, 3, 4):
-            raise ValueError(f"level must be 1 to 4 or None, got {self.level}")
+        for name, level in (("level", self.level), ("sustains", self.sustains)):
+            if level is not None and level not in (1, 2, 3, 4):
+                raise ValueError(f"{name} must be 1 to 4 or None, got {level}")
         if not 0.0 <= self.confidence <= 1.0:
             raise ValueError(f"confidence must be within 0 and 1, got {self.confidence}")
+        if self.yardstick and self.yardstick not in self.measures:
+            raise ValueError(f"yardstick {self.yardstick!r} is not among the measures")
+
+    @property
+    def sustained(self) -> int | None:
+        """The more severe of `level` and `sustains`."""
+        return min((x for x in (self.level, self.sustains) if x is not None), default=None)

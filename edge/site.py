@@ -1,0 +1,246 @@
+"""What a camera looks at: zones, lines and the ground, checked against each other and the picture."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import CameraConfig, DensityRule, LineConfig, ZoneConfig
+from edge.crowd import Floor
+from edge.errors import SiteError
+from edge.geometry import (
+    Floats,
+    area_stderr,
+    as_points,
+    clip_half_plane,
+    points_in_polygon,
+    polygon_area,
+    self_intersects,
+)
+from edge.ground import GroundPlane, hull_share
+
+_LEAST_PICTURE_SHARE = 1e-4
+_LEAST_GROUND_M2 = 0.25
+_EXTRAPOLATED = 0.25
+_ROUNDING = 1.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Zone:
+    """An area that is watched.
+
+    Attributes:
+        id: from the configuration.
+        polygon: (m, 2) float64 corners in `units`.
+        units: `image` for fractions of the picture, `ground` for metres.
+        floor: its ground in metres; None where the camera has no ground plane.
+        visible_share: part of the area that the picture shows, in (0, 1].
+        capacity: persons it is declared to hold; None where that is not declared.
+    """
+
+    id: str
+    polygon: Floats
+    units: str
+    floor: Floor | None
+    visible_share: float = 1.0
+    capacity: int | None = None
+
+    def holds(self, feet: Floats, ground: Floats | None) -> NDArray[np.bool_]:
+        """Who stands inside: feet (n, 2) fractions and, on a calibrated camera, metres -> (n,) bool."""
+        if self.units == "image":
+            return points_in_polygon(feet, self.polygon)
+        if ground is None:
+            raise ValueError(f"zone {self.id!r} is in metres and needs ground points")
+        return points_in_polygon(ground, self.polygon)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """A line that is watched: start and end, (2,) float64 each, as fractions of the picture."""
+
+    id: str
+    start: Floats
+    end: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One camera's zones, lines and ground.
+
+    Attributes:
+        zones, lines: in the configuration's order.
+        ground: None where the camera is not calibrated.
+        notes: what is accepted but worth knowing, in plain words.
+    """
+
+    zones: tuple[Zone, ...]
+    lines: tuple[Line, ...]
+    ground: GroundPlane | None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_config(cls, camera: CameraConfig) -> Self:
+        """Fit the ground plane and check all places.
+
+        Raises:
+            SiteError: with the key below the camera and its id.
+        """
+        try:
+            plane = _plane(camera)
+            zones = tuple(_zone(k, zone, plane) for k, zone in enumerate(camera.zones))
+            lines = tuple(_line(k, line, plane) for k, line in enumerate(camera.lines))
+            _check_density_rules(camera, zones)
+        except SiteError as exc:
+            raise SiteError(exc.key, exc.text, camera.id) from None
+        return cls(zones, lines, plane, _notes(plane, zones))
+
+    def zone(self, zone_id: str) -> Zone:
+        """The zone with this id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for zone in self.zones:
+            if zone.id == zone_id:
+                return zone
+        raise KeyError(zone_id)
+
+    def line(self, line_id: str) -> Line:
+        """The line with this id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for line in self.lines:
+            if line.id == line_id:
+                return line
+        raise KeyError(line_id)
+
+
+def _plane(camera: CameraConfig) -> GroundPlane | None:
+    if not camera.ground:
+        return None
+    for k, point in enumerate(camera.ground):
+        if not all(-0.5 <= x <= 1.5 for x in point.image):
+            raise SiteError(f"ground[{k}].image", f"{_at(point.image)} lies far outside the picture")
+    return GroundPlane.fit([p.image for p in camera.ground], [p.ground for p in camera.ground])
+
+
+def _at(point: tuple[float, float] | Floats) -> str:
+    return f"[{point[0]:g}, {point[1]:g}]"
+
+
+def _inside_picture(key: str, points: Floats) -> None:
+    for k, (x, y) in enumerate(points):
+        if not (0 <= x <= 1 and 0 <= y <= 1):
+            raise SiteError(
+                f"{key}[{k}]",
+                f"[{x:g}, {y:g}] lies outside the picture: give fractions of its width and height, 0 to 1",
+            )
+
+
+def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None) -> Zone:
+    key, corners = f"zones[{index}].polygon", as_points(zone.polygon)
+    if zone.units == "image":
+        _inside_picture(key, corners)
+    if self_intersects(corners):
+        raise SiteError(key, "crosses itself: list the corners in order around the zone")
+    least = _LEAST_PICTURE_SHARE if zone.units == "image" else _LEAST_GROUND_M2
+    if polygon_area(corners) < least:
+        raise SiteError(key, "has (nearly) no area")
+    if plane is None:
+        return Zone(zone.id, corners, zone.units, None, 1.0, zone.capacity)
+    floor, share = _floor(index, zone, corners, plane)
+    return Zone(zone.id, corners, zone.units, floor, share, zone.capacity)
+
+
+def _floor(index: int, zone: ZoneConfig, corners: Floats, plane: GroundPlane) -> tuple[Floor, float]:
+    """The ground that the camera sees of a zone, and how much of the zone that is."""
+    key = f"zones[{index}].polygon"
+    sigma = plane.rmse_m / math.sqrt(2)  # of one coordinate
+    share, spread = 1.0, 0.0
+    if zone.units == "image":
+        if not plane.below_horizon(corners).all():
+            corner = int(np.flatnonzero(~plane.below_horizon(corners))[0])
+            raise SiteError(f"{key}[{corner}]", "lies above the horizon, where there is no ground")
+        visible = plane.to_ground(corners)
+        whole = polygon_area(visible)
+        spread = area_stderr(visible, sigma)
+    else:
+        visible, whole = corners, polygon_area(corners)
+        for edge in plane.picture_edges():
+            visible = clip_half_plane(visible, edge)
+        share = polygon_area(visible) / whole
+        if share < 0.01:
+            raise SiteError(key, "lies outside the picture")
+    area = whole * share
+    if zone.walkable_m2 is not None:
+        if zone.walkable_m2 > whole * _ROUNDING:
+            raise SiteError(
+                f"zones[{index}].walkable_m2",
+                f"{zone.walkable_m2:g} m2 is more than the polygon's {whole:.1f} m2 on the ground",
+            )
+        area, spread = zone.walkable_m2 * share, 0.0
+    return Floor(visible, area, spread, plane.rmse_m), share
+
+
+def _line(index: int, line: LineConfig, plane: GroundPlane | None) -> Line:
+    key, points = f"lines[{index}].points", as_points(line.points)
+    if (points[0] == points[1]).all():
+        raise SiteError(key, "starts and ends at the same point")
+    if line.units == "image":
+        _inside_picture(key, points)
+    elif plane is not None:
+        points = plane.to_image(points)
+        if not np.isfinite(points).all():
+            raise SiteError(key, "reaches behind the camera")
+        if not _crosses_picture(points):
+            raise SiteError(key, "lies outside the picture")
+    return Line(line.id, points[0], points[1])
+
+
+def _crosses_picture(points: Floats) -> bool:
+    """Whether a segment (2, 2) meets the unit square, by Liang and Barsky's parametric clipping."""
+    start, way = points[0], points[1] - points[0]
+    low, high = 0.0, 1.0
+    for x, dx in zip(start, way, strict=True):
+        if dx == 0:
+            if not 0 <= x <= 1:
+                return False
+            continue
+        one, other = sorted((-x / dx, (1 - x) / dx))
+        low, high = max(low, one), min(high, other)
+    return low < high
+
+
+def _check_density_rules(camera: CameraConfig, zones: tuple[Zone, ...]) -> None:
+    measurable = {zone.id for zone in zones if zone.floor is not None or zone.capacity is not None}
+    for k, rule in enumerate(camera.rules):
+        if isinstance(rule, DensityRule) and rule.zone not in measurable:
+            raise SiteError(
+                f"rules[{k}].zone",
+                f"density in {rule.zone!r} cannot be measured: give the camera four or more surveyed ground "
+                f"points, or the zone a capacity, of which the share is watched instead",
+            )
+
+
+def _notes(plane: GroundPlane | None, zones: tuple[Zone, ...]) -> tuple[str, ...]:
+    notes = []
+    if plane is not None and plane.redundancy == 0:
+        notes.append("four surveyed points fit any plane: their error cannot be told; survey seven or more")
+    if plane is not None and not plane.right_handed:
+        notes.append("the survey's y axis runs towards the camera, or two of its points are swapped")
+    for zone in zones:
+        if zone.floor is None:
+            if zone.capacity is not None:
+                notes.append(
+                    f"zone {zone.id!r}: without ground points there is no density, only a share of capacity"
+                )
+            continue
+        if zone.visible_share < 0.99:
+            notes.append(f"zone {zone.id!r}: the picture shows {zone.visible_share:.0%} of it")
+        if plane is not None and hull_share(plane, zone.floor.polygon) < _EXTRAPOLATED:
+            notes.append(f"zone {zone.id!r} reaches far beyond the surveyed points; its area is uncertain")
+    return tuple(notes)
