@@ -26,13 +26,16 @@ in Annex B format. It ends with its input.
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import struct
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gi
 
@@ -53,12 +56,14 @@ PASSED_THROUGH = {
     "image/jpeg": "jpegparse ! image/jpeg",
 }
 ENCODED = (
-    "videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 pass=qual quantizer=21 ! "
-    + PASSED_THROUGH["video/x-h264"]
+    "videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency speed-preset=veryfast key-int-max=50 "
+    "pass=qual quantizer=21 ! " + PASSED_THROUGH["video/x-h264"]
 )
 LOAD_TIMEOUT_S = 120
-# Each picture is sent this long after its time on the media's clock, so that it is never late there.
-LEAD_S = 0.02
+
+
+def _name(caps: Any) -> str:
+    return str(caps.get_structure(0).get_name())
 
 
 class UntimedError(Exception):
@@ -68,23 +73,25 @@ class UntimedError(Exception):
 class Clip:
     """A file's encoded pictures in decoding order, as (decoding time, presentation time, bytes), in ns."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         try:
             self._load(path, PASSED_THROUGH)
         except UntimedError:
             self._load(path, {})
         self._normalise()
 
-    def _load(self, path, passed_through):
-        self.caps, self.pictures, self._untimed = None, [], False
+    def _load(self, path: str, passed_through: dict[str, str]) -> None:
+        self.caps: Any = None
+        self.pictures: list[tuple[int, int, bytes]] = []
+        self._untimed = False
         pipeline = Gst.Pipeline()
         source, demux = Gst.ElementFactory.make("filesrc"), Gst.ElementFactory.make("decodebin")
         source.set_property("location", str(path))
         if passed_through:
             demux.set_property("caps", Gst.Caps.from_string(";".join([*passed_through, "video/x-raw"])))
             demux.set_property("expose-all-streams", False)
-        for element in (source, demux):
-            pipeline.add(element)
+        pipeline.add(source)
+        pipeline.add(demux)
         source.link(demux)
         demux.connect("pad-added", self._on_pad, pipeline, passed_through)
         pipeline.set_state(Gst.State.PLAYING)
@@ -93,18 +100,15 @@ class Clip:
         )
         pipeline.set_state(Gst.State.NULL)
         if message is None or message.type == Gst.MessageType.ERROR or not self.pictures:
-            why = (
-                message.parse_error()[0].message if message and message.type == Gst.MessageType.ERROR else ""
-            )
-            raise ValueError(f"{path}: no video in it; {why}")
+            raise ValueError(f"{path}: no video that can be played")
         if self._untimed and passed_through:
             raise UntimedError
 
-    def _on_pad(self, _demux, pad, pipeline, passed_through):
-        kind = pad.get_current_caps().get_structure(0).get_name()
+    def _on_pad(self, _demux: Any, pad: Any, pipeline: Any, passed_through: dict[str, str]) -> None:
+        kind = _name(pad.get_current_caps())
         if kind.startswith("audio") or self.caps is not None:
             return
-        self.caps = kind
+        self.caps = pad.get_current_caps()
         tail = passed_through.get(kind, ENCODED)
         chain = Gst.parse_bin_from_description(
             f"queue ! {tail} ! appsink name=sink sync=false emit-signals=true", True
@@ -114,7 +118,7 @@ class Clip:
         chain.sync_state_with_parent()
         pad.link(chain.get_static_pad("sink"))
 
-    def _on_sample(self, sink):
+    def _on_sample(self, sink: Any) -> Any:
         sample = sink.emit("pull-sample")
         buffer = sample.get_buffer()
         self.caps = sample.get_caps()
@@ -126,43 +130,44 @@ class Clip:
             self.pictures.append((dts, pts, buffer.extract_dup(0, buffer.get_size())))
         return Gst.FlowReturn.OK
 
-    def _normalise(self):
+    def _normalise(self) -> None:
         """Start at 0, and know the length: of a loop, the last picture lasts as long as most do."""
         start = min(dts for dts, _, _ in self.pictures)
         self.pictures = [(dts - start, pts - start, data) for dts, pts, data in self.pictures]
         times = sorted(pts for _, pts, _ in self.pictures)
-        steps = sorted(later - earlier for earlier, later in zip(times, times[1:]))
+        steps = sorted(later - earlier for earlier, later in itertools.pairwise(times))
         step = steps[len(steps) // 2] if steps else Gst.SECOND // 25
         self.length = times[-1] - times[0] + step
 
     @property
-    def kind(self):
-        return self.caps.get_structure(0).get_name()
+    def kind(self) -> str:
+        """Media type, such as `video/x-h264`."""
+        return _name(self.caps)
 
 
 class Mount:
     """One stream: whoever looks gets the same pictures at the same time."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
         self.kind = "video/x-h264"
         self._caps = Gst.Caps.from_string("video/x-h264,stream-format=byte-stream,alignment=au")
         self._lock = threading.Lock()
-        self._feeds = []
+        self._feeds: list[dict[str, Any]] = []
         self.watched = threading.Event()  # somebody looks again, after nobody did
 
-    def factory(self):
+    def factory(self) -> Any:
         """A factory whose media all clients share."""
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch(
-            f"( appsrc name=src is-live=true format=time block=false max-bytes=8000000 ! {PAYLOADERS[self.kind]} )"
+            f"( appsrc name=src is-live=true format=time max-bytes=8000000 ! {PAYLOADERS[self.kind]} )"
         )
         factory.set_shared(True)
         factory.set_latency(0)
         factory.connect("media-configure", self._on_media)
         return factory
 
-    def _on_media(self, _factory, media):
+    def _on_media(self, _factory: Any, media: Any) -> None:
         source = media.get_element().get_child_by_name("src")
         source.set_property("caps", self._caps)
         feed = {"source": source, "offset": None}
@@ -172,18 +177,18 @@ class Mount:
             self._feeds.append(feed)
         media.connect("unprepared", self._on_gone, feed)
 
-    def _on_gone(self, _media, feed):
+    def _on_gone(self, _media: Any, feed: dict[str, Any]) -> None:
         with self._lock, contextlib.suppress(ValueError):
             self._feeds.remove(feed)
 
-    def describe(self, caps):
+    def describe(self, caps: Any) -> None:
         """The pictures that follow are of this kind."""
         with self._lock:
-            self._caps, self.kind = caps, caps.get_structure(0).get_name()
+            self._caps, self.kind = caps, _name(caps)
             for feed in self._feeds:
                 feed["source"].set_property("caps", caps)
 
-    def await_start(self):
+    def await_start(self) -> None:
         """Wait until the newest media runs; pictures sent before, the first keyframe, would be lost."""
         for _ in range(500):
             with self._lock:
@@ -191,7 +196,7 @@ class Mount:
                     return
             time.sleep(0.01)
 
-    def send(self, dts, pts, data):
+    def send(self, dts: int, pts: int, data: bytes) -> None:
         """Give a picture to everybody; times in ns on this mount's own clock."""
         with self._lock:
             feeds = list(self._feeds)
@@ -211,13 +216,15 @@ class Mount:
 class Player(threading.Thread):
     """Plays a clip into a mount for ever, from its beginning whenever somebody looks after nobody did."""
 
-    def __init__(self, mount, clip, stalled):
+    def __init__(self, mount: Mount, clip: Clip, stalled: threading.Event) -> None:
         super().__init__(daemon=True)
-        self.mount, self.clip, self.next_clip = mount, clip, None
+        self.mount, self.clip = mount, clip
+        self.next_clip: Clip | None = None
         self._stalled = stalled
         mount.describe(clip.caps)
 
-    def run(self):
+    def run(self) -> None:
+        """Play until the program ends."""
         sent = 0  # on the mount's own clock, where the clip begins this time
         self.mount.watched.wait()
         while True:
@@ -228,7 +235,8 @@ class Player(threading.Thread):
             self.mount.await_start()
             sent += self._play_once(sent, time.monotonic_ns())
 
-    def _play_once(self, sent, start):
+    def _play_once(self, sent: int, start: int) -> int:
+        """Play the clip from `sent` on the mount's clock; returns how long it went, in ns."""
         for dts, pts, data in self.clip.pictures:
             time.sleep(max(0, start + dts - time.monotonic_ns()) / 1e9)
             if self.next_clip is not None or self.mount.watched.is_set():
@@ -242,11 +250,10 @@ class Player(threading.Thread):
 class Camera:
     """The server and what can be done to it."""
 
-    def __init__(self, options):
+    def __init__(self, options: argparse.Namespace) -> None:
         self.loop = GLib.MainLoop()
         self.stalled = threading.Event()
-        self.players, self.mounts = {}, {}
-        self._user = options.user
+        self.players: dict[str, Player] = {}
         self.server = GstRtspServer.RTSPServer()
         self.server.set_address(options.address)
         self.server.set_service(str(options.port))
@@ -257,25 +264,24 @@ class Camera:
         self.port = self.server.get_bound_port()
         self.server.set_service(str(self.port))
 
-    def _protect(self, options):
+    def _protect(self, options: argparse.Namespace) -> None:
         if not (options.user or options.tls_cert):
             return
         auth = GstRtspServer.RTSPAuth()
         token = GstRtspServer.RTSPToken()
         token.set_string("media.factory.role", "viewer")
-        if options.user:
-            auth.set_supported_methods(2 if options.digest else 1)  # GstRtspAuthMethod: 1 basic, 2 digest
-            if options.digest:
-                auth.add_digest(options.user, options.password, token)
-            else:
-                auth.add_basic(GstRtspServer.RTSPAuth.make_basic(options.user, options.password), token)
+        if options.user and options.digest:
+            auth.set_supported_methods(2)  # GstRtspAuthMethod: digest
+            auth.add_digest(options.user, options.password, token)
+        elif options.user:
+            auth.add_basic(GstRtspServer.RTSPAuth.make_basic(options.user, options.password), token)
         else:
             auth.set_default_token(token)
         if options.tls_cert:
             auth.set_tls_certificate(Gio.TlsCertificate.new_from_files(options.tls_cert, options.tls_key))
         self.server.set_auth(auth)
 
-    def publish(self, mount):
+    def publish(self, mount: Mount) -> None:
         """Make a mount reachable as it is now."""
         factory = mount.factory()
         permissions = GstRtspServer.RTSPPermissions()
@@ -283,21 +289,22 @@ class Camera:
             permissions.add_permission_for_role("viewer", right, True)
         factory.set_permissions(permissions)
         self.server.get_mount_points().add_factory(f"/{mount.name}", factory)
-        self.mounts[mount.name] = mount
 
-    def play(self, name, path):
+    def play(self, name: str, path: str) -> None:
         """Publish a file under a name."""
         mount = Mount(name)
         self.players[name] = Player(mount, Clip(path), self.stalled)
         self.publish(mount)
         self.players[name].start()
 
-    def _disconnect(self):
-        self.server.client_filter(lambda _server, _client: GstRtspServer.RTSPFilterResult.REMOVE)
+    def _disconnect(self) -> None:
+        remove = GstRtspServer.RTSPFilterResult.REMOVE
+        self.server.get_session_pool().filter(lambda _pool, _session: remove)
+        self.server.client_filter(lambda _server, _client: remove)
 
-    def do(self, command):
+    def do(self, command: dict[str, str]) -> str:
         """Carry out one command."""
-        what = command.get("do")
+        what = command["do"]
         if what == "drop" and self._attached:
             GLib.source_remove(self._attached)
             self._attached = 0
@@ -318,17 +325,15 @@ class Camera:
             raise ValueError(f"cannot do {what!r} now")
         return what
 
-    def _switch(self, name, clip):
+    def _switch(self, name: str, clip: Clip) -> None:
         player = self.players[name]
-        same = clip.kind == player.clip.kind
-        if not same:
+        player.next_clip = clip
+        if clip.kind != player.clip.kind:
             player.mount.describe(clip.caps)
             self.publish(player.mount)
-        player.next_clip = clip
-        if not same:
             self._disconnect()
 
-    def obey(self):
+    def obey(self) -> None:
         """Carry out commands from standard input until it ends. For a thread of its own."""
         for line in sys.stdin:
             done = threading.Event()
@@ -336,7 +341,7 @@ class Camera:
             done.wait()
         GLib.idle_add(self.loop.quit)
 
-    def _answer(self, line, done):
+    def _answer(self, line: str, done: threading.Event) -> Any:
         try:
             say({"done": self.do(json.loads(line))})
         except (ValueError, KeyError, TypeError, GLib.Error) as error:
@@ -344,7 +349,7 @@ class Camera:
         done.set()
         return GLib.SOURCE_REMOVE
 
-    def relay(self, mount):
+    def relay(self, mount: Mount) -> None:
         """Play what comes in on standard input until it ends. For a thread of its own."""
         pipe = sys.stdin.buffer
         while len(header := pipe.read(RECORD.size)) == RECORD.size:
@@ -356,25 +361,20 @@ class Camera:
         GLib.idle_add(self.loop.quit)
 
 
-def say(message):
+def say(message: dict[str, Any]) -> None:
     """Print one JSON line at once."""
     print(json.dumps(message), flush=True)  # noqa: T201 - this script talks through its standard output
 
 
-def parse(arguments):
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("--port", type=int, default=8554, help="0 takes a free one")
     parser.add_argument("--address", default="127.0.0.1", help="address to bind to")
-    parser.add_argument(
-        "--mount", action="append", required=True, metavar="NAME=PATH", help="may be repeated"
-    )
+    parser.add_argument("--mount", action="append", required=True, metavar="NAME=PATH", help="repeatable")
     parser.add_argument("--user", help="ask for this user and the password in RTSP_PASSWORD")
-    parser.add_argument(
-        "--password", default=os.environ.get("RTSP_PASSWORD", ""), help="instead of RTSP_PASSWORD"
-    )
+    parser.add_argument("--password", default=os.environ.get("RTSP_PASSWORD", ""), help="or give it here")
     parser.add_argument("--digest", action="store_true", help="digest instead of basic authentication")
     parser.add_argument("--tls-cert", help="PEM; serves rtsps://")
     parser.add_argument("--tls-key", help="PEM")
@@ -388,13 +388,12 @@ def parse(arguments):
     return options
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until told otherwise."""
     options = parse(arguments)
     Gst.init(None)
     camera = Camera(options)
-    live = options.mounts[0][1] == "-"
-    if live:
+    if options.mounts[0][1] == "-":
         mount = Mount(options.mounts[0][0])
         camera.publish(mount)
         worker = threading.Thread(target=camera.relay, args=(mount,), daemon=True)
@@ -402,7 +401,7 @@ def main(arguments=None):
         for name, path in options.mounts:
             camera.play(name, path)
         worker = threading.Thread(target=camera.obey, daemon=True)
-    say({"ready": True, "port": camera.port, "mounts": list(camera.mounts)})
+    say({"ready": True, "port": camera.port})
     worker.start()
     with contextlib.suppress(KeyboardInterrupt):
         camera.loop.run()
