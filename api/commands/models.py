@@ -1,0 +1,72 @@
+"""`sharpeyes models`: which detectors there are, what they are, and how fast they run here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import terminal
+
+models = typer.Typer(help="List, show, add and measure detectors.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name from `sharpeyes models list`, or a TOML manifest's path.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list", epilog=terminal.examples(("which detectors are there?", "sharpeyes models list")))
+def list_() -> None:
+    """List the models that ship with the program and those you added."""
+    from models.zoo import BUILT_IN, list_models
+
+    table = terminal.table("", "name", "input", "head", "classes", "licence", "from", right=("classes",))
+    for name, model in list_models().items():
+        manifest = model.manifest
+        table.add_row(
+            name,
+            "x".join(str(side) for side in manifest.input.size),
+            manifest.head.kind,
+            str(len(manifest.classes)),
+            manifest.licence,
+            "built in" if model.path.parent == BUILT_IN else str(model.path.parent),
+        )
+    terminal.out.print(table)
+
+
+@models.command(epilog=terminal.examples(("all about one", "sharpeyes models show nanodet-g-416-int8")))
+def show(name: Name) -> None:
+    """Show a model's manifest: source, licence, hash, input, head, classes."""
+    from models.zoo import find_model
+
+    model = find_model(name)
+    table = terminal.table("", "key", "value")
+    for key, value in model.manifest.model_dump(exclude_defaults=True).items():
+        for path, one in _flat(key, value):
+            table.add_row(path, one)
+    table.add_row("manifest", str(model.path))
+    terminal.out.print(table)
+
+
+def _flat(key: str, value: object) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [pair for inner, one in value.items() for pair in _flat(f"{key}.{inner}", one)]
+    if isinstance(value, list | tuple):
+        return [(key, ", ".join(str(one) for one in value))]
+    return [(key, str(value))]
+
+
+@models.command("add", epilog=terminal.examples(("take in your own", "sharpeyes models add yolox.toml")))
+def add_(
+    manifest: Annotated[
+        Path, typer.Argument(help="TOML manifest; its ONNX file lies beside it.", metavar="MANIFEST")
+    ],
+) -> None:
+    """Add a detector by its manifest, after its hash was checked and it looked at a picture."""
+    from models.zoo import add_model
+
+    added = add_model(manifest)
+    name = added.manifest.name
+    terminal.out.print(f"added {name}; use it as model.detector in a configuration", markup=False)

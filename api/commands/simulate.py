@@ -1,0 +1,43 @@
+"""`sharpeyes simulate`: a simulated camera as a clip with its truth, or as an RTSP stream."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import terminal
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(
+        epilog=terminal.examples(
+            (
+                "a clip and its truth",
+                "sharpeyes simulate intrusion --seed 3 --out clip.mp4 --truth truth.json",
+            ),
+            (
+                "a minute of crowding, full HD",
+                "sharpeyes simulate crowding --seconds 60 --size 1920x1080 --out crowd.mp4",
+            ),
+            ("as a camera on the network, until Ctrl-C", "sharpeyes simulate walk --rtsp 8554"),
+        )
+    )(simulate)
+
+
+def simulate(  # noqa: PLR0913 - one parameter an option
+    scenario: Annotated[str, typer.Argument(help="walk, intrusion, line or crowding.", metavar="SCENARIO")],
+    *,
+    place: Annotated[str, typer.Option(help="plaza, gate or platform.")] = "plaza",
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other people and timing.")] = 0,
+    seconds: Annotated[float, typer.Option(min=1, max=86400, help="Length; of one loop with --rtsp.")] = 30.0,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Width and height in pixels.")] = "1280x720",
+    fps: Annotated[float, typer.Option(min=1, max=60, help="Pictures a second.")] = 25.0,
+    out: Annotated[Path | None, typer.Option(help="Write the clip there (MP4, H.264).")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Write the truth there (JSON).")] = None,
+    rtsp: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Serve it over RTSP; needs GStreamer."),
+    ] = None,
+) -> None:
+    """Make a simulated camera: a clip with its ground truth, or an RTSP stream."""

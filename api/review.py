@@ -1,0 +1,91 @@
+"""What a configuration means, for people: a table of cameras, and what is accepted but worth knowing."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from api.terminal import table
+from edge.config import CameraConfig, Config, LineRule, Rule
+from edge.site import Site, Zone
+from streams.url import SourceUrl
+
+
+def table_of(config: Config) -> Table:
+    """Cameras with source, rate, ground error, zones with their area, lines and rules."""
+    made = table(
+        f"Node {config.node.id}, district {config.node.district}",
+        "camera", "source", "fps", "ground error", "zones", "lines", "rules",
+        right=("fps", "ground error"),
+    )  # fmt: skip
+    for camera in config.cameras:
+        site = Site.from_config(camera)
+        made.add_row(
+            camera.id,
+            SourceUrl.parse(camera.source.get_secret_value()).display,
+            f"{camera.analysed_fps:g}",
+            _error(site),
+            "\n".join(_zone(zone) for zone in site.zones) or "-",
+            "\n".join(line.id for line in site.lines) or "-",
+            "\n".join(_rule(rule) for rule in camera.rules) or "-",
+        )
+    return made
+
+
+def _error(site: Site) -> str:
+    if site.ground is None:
+        return "not surveyed"
+    return f"{site.ground.rmse_m:.2f} m" if site.ground.redundancy else "unknown (4 points)"
+
+
+def _zone(zone: Zone) -> str:
+    parts = [zone.id]
+    if zone.floor is not None:
+        parts.append(f"{zone.floor.area_m2:.0f} m²")
+    if zone.capacity is not None:
+        parts.append(f"holds {zone.capacity}")
+    return ", ".join(parts)
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule.kind} on {rule.line if isinstance(rule, LineRule) else rule.zone}"
+
+
+def review(config: Config) -> Sequence[str]:
+    """What is accepted but worth knowing, one line each."""
+    return [*_node_notes(config), *(note for camera in config.cameras for note in _camera_notes(camera))]
+
+
+def _node_notes(config: Config) -> Iterator[str]:
+    if config.node.district == "000000":
+        yield "node.district is 000000: set the GB/T 2260 code, it names the stream that the centre reads"
+    if config.redis.url is None:
+        yield "redis.url is not set: events stay in an embedded server on this machine"
+    if not _loopback(config.http.host):
+        yield f"http.host {config.http.host}: whoever reaches port {config.http.port} reads status and events"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _camera_notes(camera: CameraConfig) -> Iterator[str]:
+    url = SourceUrl.parse(camera.source.get_secret_value())
+    if url.scheme in ("rtsp", "http") and url.display != url.full:
+        yield f"camera {camera.id}: {url.scheme}:// shows the password to the network; prefer {url.scheme}s://"
+    elif url.scheme in ("rtsp", "rtsps") and url.display == url.full:
+        yield f"camera {camera.id}: no user and password; anybody on its network can watch it"
+    if not camera.rules:
+        yield f"camera {camera.id}: no rules, so it reports only when it is offline"
+    watched = {rule.line if isinstance(rule, LineRule) else rule.zone for rule in camera.rules}
+    for zone in camera.zones:
+        if zone.id not in watched:
+            yield f"camera {camera.id}: zone {zone.id} is counted, but no rule watches it"
+    for line in camera.lines:
+        if line.id not in watched:
+            yield f"camera {camera.id}: no rule watches line {line.id}"
+    for note in Site.from_config(camera).notes:
+        yield f"camera {camera.id}: {note}"

@@ -1,0 +1,287 @@
+"""Runs a node and its HTTP interface in one asyncio loop, until a signal, a time limit, or a failure."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import structlog
+
+from api.errors import USAGE, CommandError
+from edge.config import Config
+from edge.status import NodeStatus, Readiness
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from edge.events import Event
+
+log = structlog.get_logger(__name__)
+
+GRACE_S = 1.0
+"""How long open HTTP connections may finish; the whole exit has 3 s."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class EventBoard(Protocol):
+    """What is needed of the node's board."""
+
+    def recent(self, limit: int = 50) -> "list[Event]":
+        """The newest events, oldest first."""
+        ...
+
+    def subscribe(self, after: str | None = None) -> "AsyncGenerator[Event]":
+        """Events from now on."""
+        ...
+
+    def close(self) -> None:
+        """End every subscription."""
+        ...
+
+
+class RunningNode(Protocol):
+    """What is needed of `edge.runtime.Node`."""
+
+    @property
+    def board(self) -> EventBoard:
+        """The newest events."""
+        ...
+
+    @property
+    def redis_url(self) -> str:
+        """Where events go; may hold credentials."""
+        ...
+
+    def status(self) -> NodeStatus:
+        """The node and its cameras now."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Whether the node does its work."""
+        ...
+
+    def metrics(self) -> tuple[bytes, str]:
+        """Body and content type for Prometheus."""
+        ...
+
+    async def failed(self) -> None:
+        """Ends, or raises, only when something essential died."""
+        ...
+
+
+OpenNode = Callable[[Config], AbstractAsyncContextManager[RunningNode]]
+Watch = Callable[[RunningNode, str], Awaitable[None]]
+"""Runs beside the node, with its page's URL, and is cancelled at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        status: the last snapshot before the node was closed; None if it was stopped before it had started.
+        events: how many events of each type.
+    """
+
+    status: NodeStatus | None
+    events: Counter[str] = field(default_factory=Counter)
+
+
+async def serve(config: Config, open_node: OpenNode, watch: Watch, for_s: float | None = None) -> Outcome:
+    """Run until SIGINT, SIGTERM or SIGHUP, or for `for_s` seconds from the moment the node is up.
+
+    The port is taken before anything else starts. A second signal forces the way out.
+
+    Raises:
+        CommandError: the port cannot be had, or something essential died.
+    """
+    with listen(config.http.host, config.http.port) as sock, _Stopper() as stopper:
+        async with AsyncExitStack() as stack:
+            with stopper.interrupting():
+                node = await stack.enter_async_context(open_node(config))
+            if stopper.stopped.is_set():
+                return Outcome(None)
+            return await _Session(node, sock, config.http.host, stopper.stopped).run(watch, for_s)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket.
+
+    Raises:
+        CommandError: the address cannot be had; says which and what to do.
+    """
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise CommandError(
+            f"http.host {host!r} is not an address of this machine; 127.0.0.1 always is", USAGE
+        ) from None
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(128)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise CommandError(_why_not_listening(error, host, port)) from None
+    return sock
+
+
+def _why_not_listening(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} on {host} is taken; stop what uses it, or choose another with --port or http.port "
+            "(0 takes a free one)"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} needs a privilege; choose one above 1023 (--port, or http.port)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine; correct http.host (127.0.0.1 always is one)"
+    return f"cannot listen on {host}, port {port}: {error.strerror}"
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where a browser on this machine finds the page served on `sock`."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+class _Stopper:
+    """Signals: the first asks to stop, the second cancels, and if that takes a second, the process ends."""
+
+    def __init__(self) -> None:
+        self.stopped = asyncio.Event()
+        self._starting = False
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        for number in SIGNALS:
+            self._loop.add_signal_handler(number, self._on_signal, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in SIGNALS:
+            self._loop.remove_signal_handler(number)
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While starting, the first signal interrupts at once; the cancellation ends here."""
+        self._starting = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.stopped.is_set() or self._task is None:
+                raise
+            self._task.uncancel()
+        finally:
+            self._starting = False
+
+    def _on_signal(self, number: int) -> None:
+        again = self.stopped.is_set()
+        self.stopped.set()
+        if again:
+            threading.Thread(target=_end_after, args=(1.0, 128 + number), daemon=True).start()
+        if self._task is not None and (again or self._starting):
+            self._task.cancel()
+
+
+def _end_after(seconds: float, code: int) -> None:
+    threading.Event().wait(seconds)
+    os._exit(code)
+
+
+class _Session:
+    """One run of a node that is up."""
+
+    def __init__(self, node: RunningNode, sock: socket.socket, host: str, stopped: asyncio.Event) -> None:
+        self._node, self._sock, self._host, self._stopped = node, sock, host, stopped
+        self._events: Counter[str] = Counter()
+
+    async def run(self, watch: Watch, for_s: float | None) -> Outcome:
+        url = url_of(self._sock)
+        ends = asyncio.create_task(self._stopped.wait())
+        dies = asyncio.create_task(self._node.failed())
+        asides = [asyncio.create_task(self._tally()), asyncio.create_task(_unharmed(watch(self._node, url)))]
+        http: asyncio.Task[None] | None = None
+        try:
+            # Half a second of imports: beside the first pictures, not before them.
+            server = await asyncio.to_thread(_http_server, self._node, self._host)
+            http = asyncio.create_task(server.serve(sockets=[self._sock]))
+            await asyncio.wait((ends, dies, http), timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+            status = self._node.status()
+            self._node.board.close()
+            server.should_exit = True
+            await asyncio.wait((http, *asides), timeout=GRACE_S + 0.5)
+            if dies.done():
+                _raise_cause(dies)
+            if http.done():
+                http.result()
+            return Outcome(status, self._events)
+        finally:
+            await _cancel(ends, dies, *asides, *([http] if http else []))
+
+    async def _tally(self) -> None:
+        async with contextlib.aclosing(self._node.board.subscribe("0")) as events:
+            async for event in events:
+                self._events[event.type] += 1
+
+
+def _raise_cause(dies: "asyncio.Task[None]") -> None:
+    cause = dies.exception()
+    if cause is not None:
+        raise cause
+    raise CommandError("the node stopped by itself; its log says why")
+
+
+async def _unharmed(watch: Awaitable[None]) -> None:
+    """A watcher that fails (a closed terminal, say) does not take the node with it."""
+    try:
+        await watch
+    except Exception:
+        log.exception("watcher failed")
+
+
+async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _http_server(node: RunningNode, host: str) -> "uvicorn.Server":
+    import uvicorn
+
+    from api.guard import names_of
+    from api.node import create_app
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield  # the signals are ours
+
+    return Server(
+        uvicorn.Config(
+            create_app(node, sorted(names_of(host))),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=int(GRACE_S),
+        )
+    )
