@@ -7,6 +7,7 @@ View Geometry, 2nd ed., sections 6.1 (camera) and 8.1.1 (ground homography).
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,27 +61,13 @@ class Camera:
 
     @property
     def matrix(self) -> NDArray[np.float64]:
-        """(3, 4) float64: homogeneous ground-frame point to homogeneous image fractions times depth."""
-        yaw, tilt = math.radians(self.yaw_deg), math.radians(self.tilt_deg)
-        right = np.array([math.cos(yaw), math.sin(yaw), 0.0])
-        level = np.array([-math.sin(yaw), math.cos(yaw), 0.0])
-        forward = math.cos(tilt) * level - math.sin(tilt) * np.array([0.0, 0.0, 1.0])
-        rotation = np.stack((right, np.cross(forward, right), forward))
-        centre = np.array([*self.position_m, self.height_m])
-        intrinsic = np.array(
-            [
-                [self.focal, 0.0, self.principal[0]],
-                [0.0, self.focal * self.aspect, self.principal[1]],
-                [0.0, 0.0, 1.0],
-            ]
-        )
-        return intrinsic @ np.column_stack((rotation, -rotation @ centre))
+        """(3, 4) float64, read-only: homogeneous world point to homogeneous image fractions times depth."""
+        return _matrices(self)[0]
 
     @property
     def homography(self) -> NDArray[np.float64]:
-        """(3, 3) float64: homogeneous image fractions to homogeneous ground metres, last element 1."""
-        inverse = np.linalg.inv(self.matrix[:, [0, 1, 3]])
-        return np.asarray(inverse / inverse[2, 2], np.float64)
+        """(3, 3) float64, read-only: homogeneous image fractions to ground metres, last element 1."""
+        return _matrices(self)[1]
 
     def project(self, points: Points) -> Points:
         """Image of points in the world.
@@ -118,3 +105,26 @@ class Camera:
             raise ValueError(f"points must be (n, 2) or (n, 3), got {points.shape}")
         flat = np.zeros((len(points), 3 - points.shape[1]))
         return np.column_stack((points, flat, np.ones(len(points))))
+
+
+@lru_cache(maxsize=64)
+def _matrices(camera: Camera) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Projection and ground homography, worked out once a camera as they are wanted for every picture."""
+    yaw, tilt = math.radians(camera.yaw_deg), math.radians(camera.tilt_deg)
+    right = np.array([math.cos(yaw), math.sin(yaw), 0.0])
+    level = np.array([-math.sin(yaw), math.cos(yaw), 0.0])
+    forward = math.cos(tilt) * level - math.sin(tilt) * np.array([0.0, 0.0, 1.0])
+    rotation = np.stack((right, np.cross(forward, right), forward))
+    centre = np.array([*camera.position_m, camera.height_m])
+    intrinsic = np.array(
+        [
+            [camera.focal, 0.0, camera.principal[0]],
+            [0.0, camera.focal * camera.aspect, camera.principal[1]],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    matrix = intrinsic @ np.column_stack((rotation, -rotation @ centre))
+    inverse = np.linalg.inv(matrix[:, [0, 1, 3]])
+    homography = inverse / inverse[2, 2]
+    matrix.flags.writeable = homography.flags.writeable = False
+    return matrix, homography

@@ -39,6 +39,27 @@ class Sprite:
         clear, half_clear = cv2.bitwise_not(cover), cv2.bitwise_not(half_cover)
         return cls(x, y, *(np.asarray(plane, np.uint8) for plane in (luma, clear, u, v, half_clear)))
 
+    def within(self, size: tuple[int, int]) -> "Sprite | None":
+        """The part inside a picture of even `size`, or None if there is none."""
+        height, width = self.luma.shape
+        x0, y0 = max(0, -self.x), max(0, -self.y)
+        x1, y1 = min(width, size[0] - self.x), min(height, size[1] - self.y)
+        if x1 <= x0 or y1 <= y0:
+            return None
+        if (x0, y0, x1, y1) == (0, 0, width, height):
+            return self
+        full = np.s_[y0:y1, x0:x1]
+        half = np.s_[y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
+        return Sprite(
+            self.x + x0,
+            self.y + y0,
+            self.luma[full],
+            self.luma_clear[full],
+            self.u[half],
+            self.v[half],
+            self.chroma_clear[half],
+        )
+
 
 class Canvas:
     """A picture to draw on.
@@ -80,9 +101,10 @@ class Canvas:
 
 
 def window(
-    left: float, top: float, right: float, bottom: float, size: tuple[int, int]
+    box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
     """The even-aligned pixels around a box: x, y, width, height within the picture; None if there are none."""
+    left, top, right, bottom = box
     x0, y0 = max(0, int(left) - 2) & ~1, max(0, int(top) - 2) & ~1
     x1, y1 = min(size[0], (int(right) + 4) & ~1), min(size[1], (int(bottom) + 4) & ~1)
     if x1 <= x0 or y1 <= y0:

@@ -19,8 +19,12 @@ SHADES = 16
 
 FACINGS = 16
 PITCH_STEP_DEG = 7.0
-SIZES = (48, 96, 192, 384)
+LEAN_STEP_DEG = 4.0
+SIZES = (34, 48, 68, 96, 136, 192, 272, 384)
 """Pixels per body height that figures are drawn with; the next larger is scaled down in the picture."""
+
+MARGIN_PX = 2
+"""Clear pixels around a figure, for scaling to fade into."""
 
 _ROUND = np.arange(10) * (2 * np.pi / 10)
 _CIRCLE = np.stack((np.cos(_ROUND), np.sin(_ROUND)), axis=1)
@@ -40,6 +44,7 @@ class View:
         pose: as in `body.body`.
         facing: 0 to `FACINGS` - 1, heading counter-clockwise from the direction away from the camera.
         pitch: how far the camera looks down on the figure, in steps of `PITCH_STEP_DEG`.
+        lean: how far it leans to the right in a wide picture's perspective, in steps of `LEAN_STEP_DEG`.
         size: pixels per body height.
     """
 
@@ -47,6 +52,7 @@ class View:
     pose: int
     facing: int
     pitch: int
+    lean: int
     size: int
 
 
@@ -69,7 +75,7 @@ class Figure:
     upright: float
 
 
-@lru_cache(maxsize=8000)
+@lru_cache(maxsize=6000)
 def figure(view: View) -> Figure:
     """The figure for a view; drawn when first asked for, then kept (a few kilobytes each)."""
     turn, pitch = 2 * math.pi * view.facing / FACINGS, math.radians(view.pitch * PITCH_STEP_DEG)
@@ -77,6 +83,8 @@ def figure(view: View) -> Figure:
     across = np.array([-math.sin(turn), -math.cos(turn), 0.0])
     up = np.array([0.0, 0.0, 1.0])
     screen = np.stack((across, -(math.cos(pitch) * up + math.sin(pitch) * away)))
+    lean = math.radians(view.lean * LEAN_STEP_DEG)
+    leaning = np.array([[math.cos(lean), -math.sin(lean)], [math.sin(lean), math.cos(lean)]])
     into = math.cos(pitch) * away - math.sin(pitch) * up
 
     parts = body(view.build, view.pose)
@@ -84,7 +92,7 @@ def figure(view: View) -> Figure:
     radii = np.concatenate([part.radii for part in parts])
     depths = centres @ into
     origin = np.array([0.6, 1.3]) * view.size
-    flat = (centres @ screen.T) * view.size + origin
+    flat = (centres @ screen.T @ leaning.T) * view.size + origin
     rings = flat[:, None] + _CIRCLE * (radii * view.size)[:, None, None]
     ends = np.cumsum([len(part.radii) for part in parts])
 
@@ -115,8 +123,8 @@ def _fill(picture: NDArray[np.uint8], outline: NDArray[np.float64], part: Part) 
 def _cropped(
     picture: NDArray[np.uint8], origin: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], tuple[float, float]]:
-    """The drawn part, with two clear pixels around it for scaling to fade into, and where `origin` is in it."""
+    """The drawn part with its margin, and where `origin` is in it."""
     x, y, width, height = cv2.boundingRect(picture)
     drawn = picture[y : y + height, x : x + width]
-    index = cv2.copyMakeBorder(drawn, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=0)
-    return np.asarray(index, np.uint8), (float(origin[0] - x + 2), float(origin[1] - y + 2))
+    index = cv2.copyMakeBorder(drawn, *(MARGIN_PX,) * 4, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(index, np.uint8), (float(origin[0] - x + MARGIN_PX), float(origin[1] - y + MARGIN_PX))

@@ -41,7 +41,7 @@ def box_sprite(box: Box, camera: Camera, light: Light, size: tuple[int, int], pe
     if not np.isfinite(pixels).all():
         return None
     (left, top), (right, bottom) = pixels.min(axis=0), pixels.max(axis=0)
-    place = window(left, top, right, bottom, size)
+    place = window((left, top, right, bottom), size)
     if place is None:
         return None
     x, y, width, height = place

@@ -18,8 +18,9 @@ SHOULDER, NECK, HEAD = 0.818, 0.845, 0.932
 THIGH, SHIN, UPPER_ARM, FOREARM = 0.245, 0.246, 0.186, 0.165
 HIP_HALF, SHOULDER_HALF = 0.052, 0.108
 
+STATURE_M = 1.7
 STRIDE_M = 1.45
-"""Ground covered by one whole cycle, two steps, of somebody 1.7 m tall."""
+"""Ground covered by one whole cycle, two steps, of somebody `STATURE_M` tall."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from streams.errors import SourceUrlError
 from streams.sim.background import background
 from streams.sim.canvas import Canvas, Plane, Sprite, window
+from streams.sim.figure import View
 from streams.sim.furniture import box_sprite
-from streams.sim.layout import Placed, lay_out
+from streams.sim.layout import Placed, Sight, lay_out
 from streams.sim.light import Light
 from streams.sim.places import Place
 from streams.sim.scene import Moment
@@ -20,7 +21,7 @@ NOISE_SIGMA = 1.8
 PEDESTAL = 6
 """The scene is drawn so much too dark and the noise is so much too bright, so one addition makes both."""
 _NOISE_MARGIN = 64
-STATURE_M = 1.7
+_PAINT_LIMIT_BYTES = 12 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +61,14 @@ class Renderer:
         self.size = size
         self._seed = seed
         self._light = Light.by_seed(seed)
+        self._sight = Sight(self.camera, self._light, size)
         still = background(place, self.camera, self._light, seed, size)
         self._still = np.asarray(cv2.cvtColor(still, cv2.COLOR_BGR2YUV_I420), np.uint8)
         self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL
         self._things = self._furniture(place)
-        self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint8]]] = {}
+        self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint32]]] = {}
+        self._paint: dict[tuple[int, View], NDArray[np.uint8]] = {}
+        self._paint_bytes = 0
         self._noise = _noise_bank(seed, size) if sensor_noise else None
 
     def shoot(self, moment: Moment, *, visibility: bool = False) -> Shot:
@@ -76,7 +80,7 @@ class Renderer:
         """
         self._dress(moment)
         outfits = [self._wardrobe[int(number)][0] for number in moment.number]
-        placed = lay_out(moment, self.camera, outfits, self.size)
+        placed = lay_out(moment, outfits, self._sight)
         yuv = self._still.copy()
         canvas = Canvas(yuv)
         for one in placed:
@@ -88,8 +92,7 @@ class Renderer:
             while thing is not None and thing_depth > one.depth_m:
                 self._lay(canvas, thing, owners, -1)
                 thing_depth, thing = next(things)
-            table = self._wardrobe[int(moment.number[one.row])][1]
-            sprite = self._sprite(one, table)
+            sprite = self._sprite(one, int(moment.number[one.row]))
             if sprite is not None:
                 self._lay(canvas, sprite, owners, order)
         while thing is not None:
@@ -115,44 +118,41 @@ class Renderer:
             del self._wardrobe[gone]
         for number in numbers - self._wardrobe.keys():
             clothes = outfit(self._seed, number)
-            table = colour_table(clothes, self._light)
-            table[0] = np.where(table[0] > 0, np.maximum(table[0], 16 + PEDESTAL) - PEDESTAL, 0)
-            self._wardrobe[number] = (clothes, table)
+            self._wardrobe[number] = (clothes, colour_table(clothes, self._light, PEDESTAL))
 
-    def _sprite(self, one: Placed, table: NDArray[np.uint8]) -> Sprite | None:
-        place = window(*one.box, self.size)
-        if place is None:
-            return None
-        x, y, width, height = place
-        index = one.figure.index
-        coloured = cv2.merge([*(cv2.LUT(index, row) for row in table), one.figure.alpha])
-        matrix = one.matrix - np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
-        layers = cv2.warpAffine(coloured, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        return Sprite.from_layers(np.asarray(layers, np.uint8), x, y)
+    def _sprite(self, one: Placed, number: int) -> Sprite | None:
+        painted = self._painted(one, number)
+        x, y = one.x & ~1, one.y & ~1
+        left, top = one.x - x, one.y - y
+        layers = np.zeros(((top + one.height + 1) & ~1, (left + one.width + 1) & ~1, 4), np.uint8)
+        inner = layers[top : top + one.height, left : left + one.width]
+        cv2.resize(painted, (one.width, one.height), dst=inner, interpolation=cv2.INTER_LINEAR)
+        return Sprite.from_layers(layers, x, y).within(self.size)
+
+    def _painted(self, one: Placed, number: int) -> NDArray[np.uint8]:
+        """The figure in the person's colours; kept, as the same poses come again with every stride."""
+        key = (number, one.view)
+        painted = self._paint.get(key)
+        if painted is None:
+            table = self._wardrobe[number][1]
+            painted = table.take(one.figure.index).view(np.uint8).reshape(*one.figure.index.shape, 4)
+            self._paint_bytes += painted.nbytes
+            if self._paint_bytes > _PAINT_LIMIT_BYTES:
+                self._paint.clear()
+                self._paint_bytes = painted.nbytes
+            self._paint[key] = painted
+        return painted
 
     def _shade(self, canvas: Canvas, one: Placed) -> None:
         """Lay the figure's shadow: its outline, laid down on the ground away from the sun."""
-        figure, foot = one.figure, np.array(one.foot)
-        across, down = self._fall(one.foot) / figure.size
-        matrix = np.column_stack((across, -down, foot - across * figure.anchor[0] + down * figure.anchor[1]))
-        height, width = figure.alpha.shape
-        corners = np.array([(0.0, 0.0, 1.0), (width, 0.0, 1.0), (0.0, height, 1.0), (width, height, 1.0)])
-        corners = corners @ matrix.T
-        place = window(*corners.min(axis=0), *corners.max(axis=0), self.size)
+        place = window(one.shadow_box, self.size)
         if place is None:
             return
         x, y, width, height = place
-        matrix -= np.array([[0.0, 0.0, x], [0.0, 0.0, y]])
-        cover = cv2.warpAffine(figure.alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        matrix = one.shadow_matrix - ((0.0, 0.0, x), (0.0, 0.0, y))
+        cover = cv2.warpAffine(one.figure.alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
         keep = cv2.convertScaleAbs(cv2.blur(cover, (3, 3)), alpha=-self._light.shadow, beta=255)
         canvas.darken(x, y, np.asarray(keep, np.uint8))
-
-    def _fall(self, foot: tuple[float, float]) -> NDArray[np.float64]:
-        """(2, 2) pixels: where a body height across the sun, and one towards it, falls on the ground."""
-        x, y = np.array(self._light.towards) * STATURE_M
-        ground = self.camera.to_ground(np.array([foot]) / self.size)
-        ends = ground + np.array([(-y, x), (x * self._light.reach, y * self._light.reach)])
-        return np.asarray(self.camera.project(ends) * self.size - foot, np.float64)
 
     @staticmethod
     def _lay(canvas: Canvas, sprite: Sprite, owners: "_Owners | None", owner: int) -> None:

@@ -61,11 +61,23 @@ def outfit(seed: int, number: int) -> Outfit:
     return Outfit(build, height, girth, ((0, 0, 0), skin, hair, top, bottom, shoes, bag, shirt))
 
 
-def colour_table(clothes: Outfit, light: Light) -> NDArray[np.uint8]:
-    """(3, 256) uint8: Y, U and V for each of a figure's indices; 0 for nothing."""
+def colour_table(clothes: Outfit, light: Light, pedestal: int) -> NDArray[np.uint32]:
+    """What each of a figure's indices looks like.
+
+    Args:
+        clothes: the colours.
+        light: what it does to them.
+        pedestal: taken off the brightness, as the noise will bring it back.
+
+    Returns:
+        (256,) uint32, each four bytes: Y, U, V and coverage; 0 for nothing.
+    """
     shade = 0.42 + 0.062 * np.arange(SHADES)
-    table = np.zeros((3, 256), np.uint8)
+    table = np.zeros((256, 4), np.uint8)
     for material, colour in enumerate(clothes.colours[1:], start=1):
         lit = np.array(colour) * np.array(light.tint) * shade[:, None]
-        table[:, material * SHADES : (material + 1) * SHADES] = to_yuv(lit).T
-    return table
+        rows = table[material * SHADES : (material + 1) * SHADES]
+        rows[:, :3] = to_yuv(lit)
+        rows[:, 0] = np.maximum(rows[:, 0], 16 + pedestal) - pedestal
+        rows[:, 3] = 255
+    return table.view(np.uint32)[:, 0].copy()
