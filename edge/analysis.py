@@ -76,7 +76,7 @@ class Analysis:
         """
         self._site = site
         self._rules = camera.rules
-        self._classes = [_labels(camera, k, class_names) for k in range(len(camera.rules))]
+        self._counts = [_counts(camera, k, class_names) for k in range(len(camera.rules))]
         self._person = _person(class_names)
         self._continuity = continuity.Continuity()
         self._presence: dict[int, Presence] = {}
@@ -128,7 +128,7 @@ class Analysis:
         keys: NDArray[np.int64],
         pts_s: float,
     ) -> Observation:
-        counted = inside & np.isin(tracks.labels, self._classes[k])
+        counted = inside & self._counts[k][tracks.labels]
         self._presence[k], seconds = step_presence(self._presence.get(k, Presence()), keys, counted, pts_s)
         # Times of pictures are sums of floats: a second made of five fifths must count as one.
         rows = np.flatnonzero(seconds >= rule.min_presence_s - 1e-6)
@@ -148,13 +148,13 @@ class Analysis:
         self, k: int, rule: LineRule, tracks: Tracks, keys: NDArray[np.int64], pts_s: float
     ) -> list[Observation]:
         line = self._site.line(rule.line)
-        rows = np.flatnonzero(np.isin(tracks.labels, self._classes[k]))
+        rows = np.flatnonzero(self._counts[k][tracks.labels])
         self._crossings[k], crossed = step_crossings(
             self._crossings.get(k, Crossings()), keys[rows], tracks.xyxy[rows], (line.start, line.end), pts_s
         )
         right, left = int((crossed == 1).sum()), int((crossed == -1).sum())
-        wanted = {"right": (1,), "left": (-1,), "both": (1, -1)}[rule.direction]
-        hits = rows[np.isin(crossed, wanted)]
+        wanted = {"right": 1, "left": -1, "both": 0}[rule.direction]
+        hits = rows[(crossed != 0) & ((crossed == wanted) | (wanted == 0))]
         if not len(hits):
             return []
         measures = {
@@ -226,8 +226,8 @@ def _person(class_names: Sequence[str]) -> int | None:
     return next((class_names.index(name) for name in PERSON_CLASSES if name in class_names), None)
 
 
-def _labels(camera: CameraConfig, k: int, class_names: Sequence[str]) -> NDArray[np.int16]:
-    """Class indices that a rule counts.
+def _counts(camera: CameraConfig, k: int, class_names: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether a rule counts each class: (classes,) bool.
 
     Raises:
         RuleError: the detector does not know a class.
@@ -237,14 +237,14 @@ def _labels(camera: CameraConfig, k: int, class_names: Sequence[str]) -> NDArray
         if (person := _person(class_names)) is None:
             text = f"needs a detector that knows 'person'; this one knows {_known(class_names)}"
             raise RuleError(f"rules[{k}].kind", text, camera.id)
-        return np.array([person], np.int16)
+        return np.array([i == person for i in range(len(class_names))], np.bool_)
     for i, name in enumerate(rule.classes):
         if name not in class_names:
             near = suggestion(name, class_names)
             hint = near if "mean" in near else ""
             text = f"the detector knows no {name!r}{hint}; it knows {_known(class_names)}"
             raise RuleError(f"rules[{k}].classes[{i}]", text, camera.id)
-    return np.array([class_names.index(name) for name in rule.classes], np.int16)
+    return np.array([name in rule.classes for name in class_names], np.bool_)
 
 
 def _known(class_names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ what has been gone for longer starts anew.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -68,7 +68,7 @@ def step(state: Continuity, tracks: Tracks, pts_s: float) -> tuple[Continuity, N
     orphans = {
         i: trace for i, trace in state.traces.items() if i not in present and pts_s - trace.seen_s <= BRIDGE_S
     }
-    seen = [_trace(tracks, row, pts_s) for row in range(len(tracks))]
+    seen = _traces(tracks, pts_s)
     newborn = [row for row, i in enumerate(ids) if i not in state.traces]
     taken = _take_up(orphans, {row: seen[row] for row in newborn}, pts_s)
     traces, next_key, keys = {}, state.next_key, []
@@ -80,17 +80,19 @@ def step(state: Continuity, tracks: Tracks, pts_s: float) -> tuple[Continuity, N
         else:
             key, next_key = next_key, next_key + 1
         keys.append(key)
-        s = seen[row]
-        traces[i] = Trace(key, s.seen_s, s.label, s.foot, s.size, s.velocity)
+        traces[i] = replace(seen[row], key=key)
     traces.update(orphans)
     return Continuity(MappingProxyType(traces), next_key), np.array(keys, np.int64)
 
 
-def _trace(tracks: Tracks, row: int, pts_s: float) -> Trace:
-    left, top, right, bottom = (float(x) for x in tracks.xyxy[row])
-    vx, vy = (float(v) for v in tracks.velocity[row])
-    foot, size = ((left + right) / 2, bottom), (right - left, bottom - top)
-    return Trace(-1, pts_s, int(tracks.labels[row]), foot, size, (vx, vy))
+def _traces(tracks: Tracks, pts_s: float) -> list[Trace]:
+    feet = tracks.foot_points.tolist()
+    sizes = (tracks.xyxy[:, 2:] - tracks.xyxy[:, :2]).tolist()
+    rows = zip(tracks.labels.tolist(), feet, sizes, tracks.velocity.tolist(), strict=True)
+    return [
+        Trace(-1, pts_s, label, (foot[0], foot[1]), (size[0], size[1]), (velocity[0], velocity[1]))
+        for label, foot, size, velocity in rows
+    ]
 
 
 def _take_up(orphans: Mapping[int, Trace], newborn: Mapping[int, Trace], pts_s: float) -> dict[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge.geometry import Floats, as_points, edge_distance, points_in_polygon
+from edge.geometry import Floats, as_points, edge_distance, even_odd
 
 CELL_M2 = 4.0
 """Ground area of a cell: the smallest on which crowd research states dangerous densities."""
@@ -68,8 +68,8 @@ def _disc() -> Floats:
 _DISC = _disc()
 
 
-def cell_densities(people: ArrayLike, floor: Floor) -> Floats:
-    """Persons per m2 in the 4 m2 disc around each person.
+def worst_cell(people: ArrayLike, floor: Floor) -> tuple[float, NDArray[np.intp]]:
+    """Persons per m2 in the 4 m2 disc around the person who has least room.
 
     A disc, not a square, so that the answer does not depend on how the survey's axes lie; around people, not
     on a grid, so that it does not depend on where a grid begins. Where the disc leaves the zone, the count is
@@ -81,17 +81,30 @@ def cell_densities(people: ArrayLike, floor: Floor) -> Floats:
         floor: the zone's ground.
 
     Returns:
-        (n,) float64.
+        The density, 0 without people, and (k,) indices of the people in that disc, ascending.
     """
     p = as_points(people)
-    distance2 = ((p[:, None, :] - p[None, :, :]) ** 2).sum(axis=2)
-    counts = (distance2 <= CELL_RADIUS_M**2).sum(axis=1)
-    areas = np.full(len(p), CELL_M2)
-    cut = np.flatnonzero(edge_distance(p, floor.polygon) < CELL_RADIUS_M) if len(p) else np.zeros(0, np.intp)
-    for k in cut:
-        areas[k] *= points_in_polygon(p[k] + _DISC, floor.polygon).mean()
-    densities: Floats = counts / np.maximum(areas, min(CELL_M2 / 2, floor.area_m2))
-    return densities
+    if len(p) == 0:
+        return 0.0, np.zeros(0, np.intp)
+    near = ((p[:, None, :] - p[None, :, :]) ** 2).sum(axis=2) <= CELL_RADIUS_M**2
+    counts = near.sum(axis=1)
+    least = min(CELL_M2 / 2, floor.area_m2)
+    cut = edge_distance(p, floor.polygon) < CELL_RADIUS_M
+    densities = counts / np.where(cut, least, CELL_M2)
+    # A cut disc's density is only bounded so far. Measure its part inside, the densest first, until none left
+    # can be the worst: this takes a few discs, not all.
+    best = float(densities[~cut].max(initial=0.0))
+    for k in sorted(np.flatnonzero(cut), key=lambda k: -densities[k]):
+        if densities[k] < best:
+            densities[k] = 0.0
+            continue
+        inside = CELL_M2 * float(even_odd(p[k] + _DISC, floor.polygon).mean())
+        densities[k] = counts[k] / max(inside, least)
+        best = max(best, float(densities[k]))
+    # Of equally dense cells take the one whose centre comes first on the ground, whatever the people's order.
+    worst = np.flatnonzero(densities >= best * (1 - 1e-9))
+    centre = min(worst, key=lambda k: (p[k, 0], p[k, 1]))
+    return best, np.flatnonzero(near[centre])
 
 
 def density(people: ArrayLike, scores: ArrayLike, floor: Floor) -> Density:
@@ -109,16 +122,11 @@ def density(people: ArrayLike, scores: ArrayLike, floor: Floor) -> Density:
     p, s = as_points(people), np.asarray(scores, np.float64)
     n, area = len(p), floor.area_m2
     if n == 0:
-        return Density(0, 0.0, 0.0, 0.0, np.zeros(0, np.intp))
+        return Density(0, 0.0, 0.0, *worst_cell(p, floor))
     doubtful = int((edge_distance(p, floor.polygon) < floor.position_stderr_m).sum())
     count_variance = float((s * (1 - s)).sum()) + doubtful / 4
     stderr = math.hypot(math.sqrt(count_variance) / area, n * floor.area_stderr_m2 / area**2)
-    cells = cell_densities(p, floor)
-    worst = float(cells.max())
-    # Of equally dense cells take the one whose centre comes first on the ground, whatever the people's order.
-    centre = min(np.flatnonzero(cells >= worst * (1 - 1e-9)), key=lambda k: (p[k, 0], p[k, 1]))
-    members = np.flatnonzero(((p - p[centre]) ** 2).sum(axis=1) <= CELL_RADIUS_M**2)
-    return Density(n, n / area, stderr, worst, members)
+    return Density(n, n / area, stderr, *worst_cell(p, floor))
 
 
 def level_of(value: float, steps: Sequence[float]) -> int | None:
