@@ -1,0 +1,135 @@
+"""Simulated clips: an MP4 file, and what is true of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+
+from streams.errors import SourceUrlError
+from streams.sim.camera import Camera, Points
+from streams.sim.encode import EncoderOptions, configure, video_frame
+from streams.sim.render import Renderer, Shot
+from streams.sim.scene import Moment
+from streams.sim.spec import SceneSpec
+from streams.sim.truth import Box, Point, Truth, TruthEvent, TruthFrame, TruthPerson, TruthShape
+from streams.sim.witness import Witness
+
+Progress = Callable[[int, int], None]
+"""Told after each picture: how many are done, and how many there are."""
+
+CLIP_CRF = 24.0
+
+
+def write_clip(
+    spec: SceneSpec,
+    out: Path,
+    truth_path: Path | None = None,
+    progress: Progress | None = None,
+    encoding: EncoderOptions | None = None,
+) -> Truth:
+    """Render a scene into an MP4 file whose index is at its beginning.
+
+    Args:
+        spec: what to simulate; it must have `seconds`.
+        out: the file to write.
+        truth_path: where to write the truth as JSON; None for nowhere.
+        progress: told after each picture.
+        encoding: how to encode; size and fps must be the scene's. None for camera-like variable bit rate.
+
+    Returns:
+        What is true of the clip.
+
+    Raises:
+        SourceUrlError: the scene has no end.
+        OSError: a file cannot be written.
+    """
+    count = spec.pictures
+    if count is None:
+        raise SourceUrlError("a clip needs seconds")
+    options = encoding or EncoderOptions(spec.size, spec.fps, "file", CLIP_CRF)
+    if (options.size, options.fps) != (spec.size, spec.fps):
+        raise ValueError(f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s")
+    scene, witness = spec.scene(), Witness(spec.where)
+    scene.observe(witness)
+    renderer = Renderer(spec.where, spec.seed, spec.size)
+    frames = []
+    with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264")
+        configure(stream.codec_context, options)
+        for done in range(count):
+            moment = scene.at(done / spec.fps)
+            shot = renderer.shoot(moment, visibility=True)
+            frames.append(_frame(moment, shot, spec.size))
+            container.mux(stream.encode(video_frame(shot.yuv, moment.time_s)))
+            if progress is not None:
+                progress(done + 1, count)
+        container.mux(stream.encode(None))
+    truth = _truth(spec, renderer.camera, frames, witness.events((count - 1) / spec.fps))
+    if truth_path is not None:
+        truth.save(truth_path)
+    return truth
+
+
+def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
+    """The events of a scene with an end, without drawing it.
+
+    Raises:
+        SourceUrlError: the scene has no end.
+    """
+    if spec.pictures is None:
+        raise SourceUrlError("only a scene with seconds has a whole truth")
+    scene, witness = spec.scene(), Witness(spec.where)
+    scene.observe(witness)
+    end_s = (spec.pictures - 1) / spec.fps
+    scene.at(end_s)
+    return witness.events(end_s)
+
+
+def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
+    people = []
+    for one, visible in zip(shot.people, shot.visible, strict=True):
+        box = _fractions(one.box, size)
+        if box[0] < box[2] and box[1] < box[3]:
+            ground = moment.ground[one.row]
+            people.append(
+                TruthPerson(int(moment.number[one.row]), _rounded(ground, 3), box, round(visible, 3))
+            )
+    return TruthFrame(round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)))
+
+
+def _fractions(box: Box, size: tuple[int, int]) -> Box:
+    shares = np.clip(np.array(box) / (*size, *size), 0.0, 1.0)
+    left, top, right, bottom = np.round(shares, 5).tolist()
+    return left, top, right, bottom
+
+
+def _truth(
+    spec: SceneSpec, camera: Camera, frames: list[TruthFrame], events: tuple[TruthEvent, ...]
+) -> Truth:
+    place = spec.where
+    return Truth(
+        place=spec.place,
+        scenario=spec.scenario,
+        seed=spec.seed,
+        fps=spec.fps,
+        width=spec.size[0],
+        height=spec.size[1],
+        homography=tuple(tuple(row) for row in camera.homography.tolist()),
+        zones=tuple(_shape(zone.id, zone.corners, camera) for zone in place.zones),
+        lines=(_shape(place.line.id, place.line.ends, camera),),
+        frames=tuple(frames),
+        events=events,
+    )
+
+
+def _shape(name: str, ground: Points, camera: Camera) -> TruthShape:
+    return TruthShape(
+        name,
+        tuple(_rounded(point, 4) for point in ground),
+        tuple(_rounded(point, 6) for point in camera.project(ground)),
+    )
+
+
+def _rounded(point: Points, digits: int) -> Point:
+    return round(float(point[0]), digits), round(float(point[1]), digits)

@@ -1,0 +1,198 @@
+"""What is true of a simulated clip: its camera, zones, every person in every picture, and every event."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.sim.density import Density, density
+
+VERSION = 1
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthPerson:
+    """One simulated person in one picture.
+
+    Attributes:
+        actor: the simulated person's number, the same in all pictures of the clip.
+        ground: (x, y) metres.
+        box: left, top, right, bottom, fractions of the picture within [0, 1].
+        visible: share of the figure that is in the picture and not hidden by others, 0 to 1.
+    """
+
+    actor: int
+    ground: Point
+    box: Box
+    visible: float
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.box
+        if not (0 <= left <= right <= 1 and 0 <= top <= bottom <= 1):
+            raise ValueError(f"box must be ordered and within 0 and 1, got {self.box}")
+        if not 0 <= self.visible <= 1:
+            raise ValueError(f"visible must be within 0 and 1, got {self.visible}")
+
+
+@dataclass(frozen=True, slots=True)
+class TruthFrame:
+    """One picture: its presentation time in seconds, and who is in it."""
+
+    pts_s: float
+    people: tuple[TruthPerson, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthShape:
+    """A zone's polygon or a line's two points: in metres on the ground, and in fractions of the picture."""
+
+    id: str
+    ground: tuple[Point, ...]
+    image: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TruthEvent:
+    """Something that happened.
+
+    Attributes:
+        kind: as in the events that the node sends: `hazard.intrusion`, `hazard.line`, `crowd.density`.
+        zone: id of the zone or line.
+        begin_s, end_s: presentation times; equal for a crossing. What was not over ends with the clip.
+        people: the most people at once, for an intrusion.
+        direction: which way a line was crossed: `right` is from its left to its right.
+        worst_cell_per_m2: the highest density in a 4 m2 cell.
+    """
+
+    kind: Literal["hazard.intrusion", "hazard.line", "crowd.density"]
+    zone: str
+    begin_s: float
+    end_s: float
+    people: int | None = None
+    direction: Literal["left", "right"] | None = None
+    worst_cell_per_m2: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.end_s < self.begin_s:
+            raise ValueError(f"an event cannot end at {self.end_s} before it begins at {self.begin_s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Everything known of a clip.
+
+    Attributes:
+        place, scenario, seed, fps, width, height: what it was made from; pixels, pictures a second.
+        homography: 3 x 3, homogeneous image fractions to homogeneous ground metres.
+        zones, lines: as a camera's configuration would declare them.
+        frames: in order of time.
+        events: in order of their beginning.
+    """
+
+    place: str
+    scenario: str
+    seed: int
+    fps: float
+    width: int
+    height: int
+    homography: tuple[tuple[float, ...], ...]
+    zones: tuple[TruthShape, ...]
+    lines: tuple[TruthShape, ...]
+    frames: tuple[TruthFrame, ...]
+    events: tuple[TruthEvent, ...]
+
+    def to_ground(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 2) metres on the ground of (n, 2) image fractions."""
+        ground = np.column_stack((image, np.ones(len(image)))) @ np.array(self.homography).T
+        return np.asarray(ground[:, :2] / ground[:, 2:], np.float64)
+
+    def densities(self, zone_id: str) -> list[Density]:
+        """How dense the zone is in each picture.
+
+        Raises:
+            KeyError: there is no such zone.
+        """
+        zones = {zone.id: np.array(zone.ground) for zone in self.zones}
+        polygon = zones[zone_id]
+        return [
+            density(np.array([person.ground for person in frame.people]).reshape(-1, 2), polygon)
+            for frame in self.frames
+        ]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, one line a picture."""
+        head = {
+            "version": VERSION,
+            **{name: getattr(self, name) for name in _SCALARS},
+            "homography": self.homography,
+            "zones": [_shape_json(zone) for zone in self.zones],
+            "lines": [_shape_json(line) for line in self.lines],
+            "events": [_event_json(event) for event in self.events],
+        }
+        frames = ",\n".join(json.dumps(_frame_json(frame), separators=(",", ":")) for frame in self.frames)
+        path.write_text(json.dumps(head, indent=1)[:-2] + f',\n "frames": [\n{frames}\n]}}\n', encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Truth":
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: the file is of another version, or not a truth file.
+        """
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("version") != VERSION:
+            raise ValueError(f"{path} is not a truth file of version {VERSION}")
+        try:
+            return _truth(data)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a whole truth file: {error!r}") from None
+
+
+_SCALARS = ("place", "scenario", "seed", "fps", "width", "height")
+
+
+def _truth(data: Mapping[str, Any]) -> Truth:
+    return Truth(
+        **{name: data[name] for name in _SCALARS},
+        homography=tuple(tuple(row) for row in data["homography"]),
+        zones=tuple(_shape(zone) for zone in data["zones"]),
+        lines=tuple(_shape(line) for line in data["lines"]),
+        frames=tuple(_frame(frame) for frame in data["frames"]),
+        events=tuple(TruthEvent(**event) for event in data["events"]),
+    )
+
+
+def _shape_json(shape: TruthShape) -> dict[str, object]:
+    return {"id": shape.id, "ground": shape.ground, "image": shape.image}
+
+
+def _shape(data: Mapping[str, Any]) -> TruthShape:
+    return TruthShape(data["id"], *(tuple((x, y) for x, y in data[key]) for key in ("ground", "image")))
+
+
+def _event_json(event: TruthEvent) -> dict[str, object]:
+    values = {name: getattr(event, name) for name in TruthEvent.__slots__}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _frame_json(frame: TruthFrame) -> dict[str, object]:
+    people = [
+        {"actor": one.actor, "ground": one.ground, "box": one.box, "visible": one.visible}
+        for one in frame.people
+    ]
+    return {"pts_s": frame.pts_s, "people": people}
+
+
+def _frame(data: Mapping[str, Any]) -> TruthFrame:
+    people = (
+        TruthPerson(one["actor"], tuple(one["ground"]), tuple(one["box"]), one["visible"])
+        for one in data["people"]
+    )
+    return TruthFrame(data["pts_s"], tuple(people))
