@@ -65,7 +65,10 @@ class RtspServer(AbstractContextManager["RtspServer"]):
 
     def __init__(self, arguments: Iterable[str], python: str | None = None) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own script
-            [python or find_python(), str(SCRIPT), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [python or find_python(), str(SCRIPT), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,  # Ctrl-C is for us; the script ends with its input
         )
         line = _pipe(self._process.stdout).readline()
         try:
