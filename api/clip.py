@@ -99,7 +99,7 @@ def analyse_clip(job: Job) -> Result:
         table = csv.writer(counts, lineterminator="\n") if counts else None
         if table:
             table.writerow(COLUMNS)
-        for step in _watched(analyse(job.source, job.camera, job.model, job.node)):
+        for step in _watched(_steps(job)):
             result.add(step)
             if table:
                 table.writerows(_rows(step))
@@ -125,13 +125,20 @@ def _writer(path: Path | None) -> Iterator[IO[str] | None]:
             yield file
 
 
+def _steps(job: Job) -> Iterator[Step]:
+    from models.zoo import load_detector
+
+    detector = load_detector(job.model.detector, job.model.providers, job.model.threads)
+    camera = job.camera.model_copy(update={"source": SecretStr(job.source)})
+    return analyse(camera, job.node, job.model, detector)
+
+
 def _watched(steps: Iterable[Step]) -> Iterator[Step]:
     with terminal.progress() as bar:
         task = bar.add_task("analysing", total=None)
         for step in steps:
             yield step
-            if step.done is not None:
-                bar.update(task, total=1.0, completed=step.done)
+            bar.update(task, description=f"analysing, at {step.pts_s:.1f} s")
 
 
 def _rows(step: Step) -> Iterator[tuple[str, str, int, str]]:

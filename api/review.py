@@ -1,33 +1,34 @@
 """What a configuration means, for people: a table of cameras, and what is accepted but worth knowing."""
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
 from api.terminal import table
+from edge.analysis import Analysis
 from edge.config import CameraConfig, Config, LineRule, Rule
+from edge.errors import CameraError, Problem
 from edge.site import Site, Zone
+from edge.yaml_tree import read_tree
+from models.errors import ModelError
+from models.zoo import find_model
 from streams.url import SourceUrl
 
 
 def table_of(config: Config) -> Table:
-    """Cameras with source, rate, ground error, zones with their area, lines and rules."""
-    made = table(
-        f"Node {config.node.id}, district {config.node.district}",
-        "camera", "source", "fps", "ground error", "zones", "lines", "rules",
-        right=("fps", "ground error"),
-    )  # fmt: skip
+    """Cameras with source and rate, ground error, zones with their area, lines, and rules."""
+    made = table(f"Node {config.node.id}", "camera", "ground error", "zones and lines", "rules")
     for camera in config.cameras:
         site = Site.from_config(camera)
         made.add_row(
-            camera.id,
-            SourceUrl.parse(camera.source.get_secret_value()).display,
-            f"{camera.analysed_fps:g}",
+            f"{camera.id}\n{camera.analysed_fps:g} pictures/s",
             _error(site),
-            "\n".join(_zone(zone) for zone in site.zones) or "-",
-            "\n".join(line.id for line in site.lines) or "-",
-            "\n".join(_rule(rule) for rule in camera.rules) or "-",
+            "\n".join((*(_zone(zone) for zone in site.zones), *(f"{line.id}, line" for line in site.lines))),
+            "\n".join(_rule(rule) for rule in camera.rules),
+            end_section=True,
         )
     return made
 
@@ -49,6 +50,26 @@ def _zone(zone: Zone) -> str:
 
 def _rule(rule: Rule) -> str:
     return f"{rule.kind} on {rule.line if isinstance(rule, LineRule) else rule.zone}"
+
+
+def problems(path: Path, config: Config) -> list[Problem]:
+    """What only the chosen detector can tell: that it exists, and knows the classes that rules name."""
+    tree = read_tree(path)
+    try:
+        class_names = find_model(config.model.detector).manifest.classes
+    except ModelError as error:
+        return [tree.problem(("model", "detector"), str(error))]
+    found = []
+    for index, camera in enumerate(config.cameras):
+        try:
+            Analysis(camera, Site.from_config(camera), class_names)
+        except CameraError as error:
+            below = (name or int(number) for name, number in _PART.findall(error.key))
+            found.append(tree.problem(("cameras", index, *below), error.text))
+    return found
+
+
+_PART = re.compile(r"([A-Za-z_]+)|\[([0-9]+)\]")
 
 
 def review(config: Config) -> Sequence[str]:

@@ -1,7 +1,7 @@
-"""Where running nodes leave word of their embedded server, so that `events tail` on this machine finds it.
+"""Where running nodes leave word of themselves, so that `events tail` on this machine finds them.
 
-A file per process in a directory that only its owner can read. An address with a configured server's
-credentials is never written.
+A file per process in a directory that only its owner can write. It holds no credentials: an embedded server's
+address lies in the node's data directory, for those who may read that.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ class Notice:
         pid: of its process.
         node: its id.
         district: its GB/T 2260 code, which names the stream.
-        redis: URL of its embedded server; None where it uses a configured one.
+        data_dir: where its embedded server's address lies; None where it uses a configured server.
         page: URL of its status page.
     """
 
     pid: int
     node: str
     district: str
-    redis: str | None
+    data_dir: str | None
     page: str
 
 

@@ -55,11 +55,6 @@ class RunningNode(Protocol):
         """The newest events."""
         ...
 
-    @property
-    def redis_url(self) -> str:
-        """Where events go; may hold credentials."""
-        ...
-
     def status(self) -> NodeStatus:
         """The node and its cameras now."""
         ...
@@ -214,7 +209,8 @@ class _Session:
         url = url_of(self._sock)
         ends = asyncio.create_task(self._stopped.wait())
         dies = asyncio.create_task(self._node.failed())
-        asides = [asyncio.create_task(self._tally()), asyncio.create_task(_unharmed(watch(self._node, url)))]
+        tally = asyncio.create_task(self._tally())
+        aside = asyncio.create_task(_unharmed(watch(self._node, url)))
         http: asyncio.Task[None] | None = None
         try:
             # Half a second of imports: beside the first pictures, not before them.
@@ -224,14 +220,14 @@ class _Session:
             status = self._node.status()
             self._node.board.close()
             server.should_exit = True
-            await asyncio.wait((http, *asides), timeout=GRACE_S + 0.5)
+            await asyncio.wait((http, tally), timeout=GRACE_S + 0.5)
             if dies.done():
                 _raise_cause(dies)
             if http.done():
                 http.result()
             return Outcome(status, self._events)
         finally:
-            await _cancel(ends, dies, *asides, *([http] if http else []))
+            await _cancel(ends, dies, tally, aside, *([http] if http else []))
 
     async def _tally(self) -> None:
         async with contextlib.aclosing(self._node.board.subscribe("0")) as events:

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 out = Console(soft_wrap=True, highlight=False)
+"""For what was asked."""
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+"""For everything beside it."""
 
 LEVELS = {
     1: ("red", "bold white on red"),

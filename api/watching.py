@@ -37,9 +37,8 @@ def watcher(config: Config, show_events: bool) -> Watch:
 
     async def watch(node: RunningNode, url: str) -> None:
         embedded = config.redis.url is None
-        notice = Notice(
-            os.getpid(), config.node.id, config.node.district, node.redis_url if embedded else None, url
-        )
+        data_dir = str(config.node.data_dir.resolve()) if embedded else None
+        notice = Notice(os.getpid(), config.node.id, config.node.district, data_dir, url)
         with announced(notice):
             _greet(node.status(), url, show_events)
             async with asyncio.TaskGroup() as group:

@@ -25,11 +25,13 @@ def check(
     config: Annotated[Path, typer.Argument(help="Configuration file (YAML).", metavar="CONFIG")],
 ) -> None:
     """Check a configuration: shows what it means, or every error with file, line, key and cure."""
+    from api.review import problems, review, table_of
+    from edge.errors import ConfigError
     from edge.load import load_config
 
-    from api.review import review, table_of
-
     loaded = load_config(config)
+    if found := problems(config, loaded):
+        raise ConfigError(found)
     terminal.out.print(table_of(loaded))
     for line in review(loaded):
         terminal.warn(line)

@@ -24,18 +24,19 @@ def run(
     for_: Annotated[
         float | None, typer.Option("--for", min=0.1, metavar="SECONDS", help="End by itself after so long.")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address of the status page; default: http.host of CONFIG.")
+    ] = None,
     port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Port of the status page; default: http.port of CONFIG."),
+        int | None, typer.Option(min=0, max=65535, help="Port of the status page; default: http.port.")
     ] = None,
 ) -> None:
     """Run a node: read its cameras, send its events, show its status page. Ctrl-C ends it."""
-    from edge.load import load_config
-
     from api import logs, watching
+    from edge.load import load_config
 
     logs.configure()
     loaded = load_config(config)
-    if port is not None:
-        loaded = loaded.model_copy(update={"http": loaded.http.model_copy(update={"port": port})})
+    wanted = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    loaded = loaded.model_copy(update={"http": loaded.http.model_copy(update=wanted)})
     watching.run_node(loaded, for_s=for_, show_events=False)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from api import terminal
+from api.errors import USAGE, CommandError
 
 
 def add(app: typer.Typer) -> None:
@@ -30,14 +31,29 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     *,
     place: Annotated[str, typer.Option(help="plaza, gate or platform.")] = "plaza",
     seed: Annotated[int, typer.Option(min=0, help="Other seeds give other people and timing.")] = 0,
-    seconds: Annotated[float, typer.Option(min=1, max=86400, help="Length; of one loop with --rtsp.")] = 30.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Length of the clip, or of one loop. Default: 30, and no end with --rtsp."),
+    ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Width and height in pixels.")] = "1280x720",
-    fps: Annotated[float, typer.Option(min=1, max=60, help="Pictures a second.")] = 25.0,
+    fps: Annotated[float, typer.Option(help="Pictures a second.")] = 25.0,
     out: Annotated[Path | None, typer.Option(help="Write the clip there (MP4, H.264).")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write the truth there (JSON).")] = None,
     rtsp: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, metavar="PORT", help="Serve it over RTSP; needs GStreamer."),
+        typer.Option(min=0, max=65535, metavar="PORT", help="Serve over RTSP (GStreamer); 0: any port."),
     ] = None,
 ) -> None:
     """Make a simulated camera: a clip with its ground truth, or an RTSP stream."""
+    from api import simulation
+    from streams.sim.spec import SceneSpec, parse_size
+
+    if (out is None) == (rtsp is None):
+        raise CommandError("say where to: --out FILE for a clip, or --rtsp PORT for a stream", USAGE)
+    if truth is not None and out is None:
+        raise CommandError("--truth goes with --out: a stream has no end to be told of", USAGE)
+    spec = SceneSpec(scenario, place, seed, parse_size(size), fps, seconds)
+    if out is not None:
+        simulation.clip(spec, out, truth)
+    elif rtsp is not None:
+        simulation.stream(spec, rtsp)
