@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 
@@ -59,6 +60,7 @@ class Decoder:
         self._awaiting_keyframe = False
         self._skipped_in_row = 0
         self._barren = 0
+        self._time_base: Fraction | None = None
 
     def decode(self, packet: Packet) -> list[DecodedPicture]:
         """Pictures that this packet completes: none, one, or more.
@@ -101,12 +103,15 @@ class Decoder:
             self._awaiting_keyframe = True
             self._context.flush_buffers()
             return []
-        return [_picture(frame) for frame in frames if frame.width and frame.height]
+        if payload is not None:
+            self._time_base = payload.time_base
+        return [self._picture(frame) for frame in frames if frame.width and frame.height]
 
-
-def _picture(frame: av.VideoFrame) -> DecodedPicture:
-    pts_s = float(frame.pts * frame.time_base) if frame.pts is not None and frame.time_base else None
-    return DecodedPicture(AvPicture(frame), pts_s, frame.key_frame)
+    def _picture(self, frame: av.VideoFrame) -> DecodedPicture:
+        # Frames take their time base from the packet that pushed them out; those of a flush have none.
+        time_base = frame.time_base or self._time_base
+        pts_s = float(frame.pts * time_base) if frame.pts is not None and time_base else None
+        return DecodedPicture(AvPicture(frame), pts_s, frame.key_frame)
 
 
 def _context(info: StreamInfo) -> av.VideoCodecContext:

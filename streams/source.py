@@ -246,7 +246,7 @@ def _decoding_time(payload: av.Packet[av.VideoStream], packet: Packet) -> float 
 
 def _reason(error: av.FFmpegError, url: SourceUrl, timed_out: bool, limit_s: float) -> str:
     """What went wrong and what helps, without FFmpeg's copy of the URL."""
-    kinds: tuple[tuple[type[BaseException], str], ...] = (
+    kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (av.error.HTTPUnauthorizedError, "user name or password refused; correct them in the source"),
         (av.error.HTTPForbiddenError, "access forbidden; give this user the right to see the stream"),
         (av.error.HTTPNotFoundError, "no such stream; correct the path"),
@@ -256,7 +256,7 @@ def _reason(error: av.FFmpegError, url: SourceUrl, timed_out: bool, limit_s: flo
         (PermissionError, "permission denied"),
         (IsADirectoryError, "is a directory, not a file"),
         (av.error.ProtocolNotFoundError, "asked for a protocol that is not allowed here"),
-        (av.error.InvalidDataError, "not a video stream that can be read"),
+        ((av.error.InvalidDataError, av.error.ArgumentError), "not a video stream that can be read"),
     )
     if timed_out:
         return f"silent for {limit_s:g} s"

@@ -4,6 +4,8 @@ import math
 
 MIN_STEP_S = 0.001
 CLOCK_RATE_ERROR = 0.01
+# Beyond some thousand years a stamp is rubbish, and a float no longer tells milliseconds apart.
+_ABSURD_S = 1e11
 
 
 class Timeline:
@@ -53,7 +55,7 @@ class Timeline:
             pts_s: what the stream says; None or not finite where it says nothing.
             mono_s: host monotonic seconds when the picture came in; None where it was not live.
         """
-        raw_s = pts_s if pts_s is not None and math.isfinite(pts_s) else None
+        raw_s = pts_s if pts_s is not None and math.isfinite(pts_s) and abs(pts_s) < _ABSURD_S else None
         if self._last_s is None:
             result = self._first(raw_s, mono_s)
         else:

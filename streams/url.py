@@ -13,8 +13,8 @@ MAX_LENGTH = 4096
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _SECRET_VALUE = re.compile(
-    r"(?i)\b((?:[a-z0-9]+[-_.])?(?:password|passwd|pass|pwd|psw|token|secret|key|apikey|auth|authorization"
-    r"|signature|sig|credentials?|session|user|username|usr|login))="
+    r"(?i)(?<![a-z0-9])(password|passwd|pass|pwd|psw|token|secret|key|apikey|auth|authorization|signature|sig"
+    r"|credentials?|session|user|username|usr|login)="
     r"([^&;/?#]*?)(?=$|[&;/?#]|_[a-z]+=)"
 )
 _AUTHORITY = re.compile(r"[^/?#]*")

@@ -1,0 +1,74 @@
+"""Pictures convert to what is asked for, with the right bytes in the right places."""
+
+import av
+import numpy as np
+import pytest
+
+from streams.picture import ArrayPicture, AvPicture
+
+
+def _gradient(width: int, height: int) -> np.ndarray:
+    rows = np.linspace(40, 200, height, dtype=np.uint8)[:, None, None]
+    return np.ascontiguousarray(np.broadcast_to(rows, (height, width, 3)))
+
+
+def _frame(width: int, height: int, pixel_format: str = "yuv420p") -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(_gradient(width, height), format="bgr24").reformat(format=pixel_format)
+
+
+@pytest.mark.parametrize("width", [64, 100, 98])
+def test_shapes_and_layout(width: int) -> None:
+    """Widths that the decoder pads included."""
+    for picture in (AvPicture(_frame(width, 48)), ArrayPicture(_gradient(width, 48))):
+        assert (picture.width, picture.height) == (width, 48)
+        for wanted in ((width, 48), (33, 21), (200, 100)):
+            bgr, luma = picture.bgr(*wanted), picture.luma(*wanted)
+            assert bgr.shape == (wanted[1], wanted[0], 3)
+            assert luma.shape == (wanted[1], wanted[0])
+            assert bgr.dtype == luma.dtype == np.uint8
+            assert bgr.flags.c_contiguous
+            assert luma.flags.c_contiguous
+
+
+@pytest.mark.parametrize("picture", [AvPicture(_frame(100, 50)), ArrayPicture(_gradient(100, 50))])
+def test_values_survive_scaling(picture: AvPicture | ArrayPicture) -> None:
+    expected = np.linspace(40, 200, 50)[::2]
+    assert picture.bgr(50, 25).mean(axis=(1, 2)) == pytest.approx(expected, abs=5)
+    assert picture.bgr(100, 50).mean() == pytest.approx(120, abs=4)
+
+
+def test_luma_is_the_stored_plane_at_any_size() -> None:
+    """Scaling must not stretch the range: the same flat level at full size and scaled."""
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="bgr24")
+    picture = AvPicture(frame.reformat(format="yuv420p"))
+    full, small = picture.luma(64, 48), picture.luma(16, 12)
+    assert full.mean() == pytest.approx(126, abs=2)  # limited range: 16 + 128 * 219 / 255
+    assert small.mean() == pytest.approx(full.mean(), abs=1)
+
+
+def test_luma_of_the_own_size_is_a_view() -> None:
+    frame = _frame(64, 48)
+    picture = AvPicture(frame)
+    luma = picture.luma(64, 48)
+    assert not luma.flags.owndata
+    assert not np.shares_memory(luma, picture.luma(32, 24))
+
+
+def test_luma_of_packed_formats_is_converted() -> None:
+    assert AvPicture(_frame(64, 48, "rgb24")).luma(64, 48).mean() == pytest.approx(120, abs=4)
+
+
+def test_colours_come_blue_first() -> None:
+    blue = np.zeros((16, 16, 3), np.uint8)
+    blue[..., 0] = 200
+    for picture in (ArrayPicture(blue), AvPicture(av.VideoFrame.from_ndarray(blue, format="bgr24"))):
+        assert picture.bgr(8, 8)[4, 4] == pytest.approx([200, 0, 0], abs=3)
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be"):
+        ArrayPicture(np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match="must be"):
+        ArrayPicture(np.zeros((4, 4, 3), np.float32))
+    with pytest.raises(ValueError, match="cannot be 0x5"):
+        ArrayPicture(np.zeros((4, 4, 3), np.uint8)).bgr(0, 5)

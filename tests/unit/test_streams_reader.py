@@ -1,0 +1,311 @@
+"""One camera's thread: what it hands over, what it survives, and that it always ends."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from streams.clock import Clock, SystemClock
+from streams.errors import OpenError, ReadError, StreamEndedError
+from streams.packet import Packet, PacketSource, StreamInfo
+from streams.reader import Reader, ReaderOptions, ReaderState
+from streams.source import SourceOptions, open_source
+from streams.url import SourceUrl
+from tests.support.rtsp import PATIENCE_S, CollectingSink, write_clip
+
+URL = SourceUrl.parse("rtsp://operator:swordfish@camera.example/live")
+EVERYTHING = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000)
+
+
+class QuickClock(SystemClock):
+    """The system's clock, but nobody waits for it: waits are kept instead."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        return event.is_set()
+
+
+class SteppingClock:
+    """Each look at it is 40 ms later, as if packets came at 25 a second."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        self.now_s += 0.04
+        return self.now_s
+
+    def utc(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.now_s += timeout_s
+        return event.is_set()
+
+
+@dataclass
+class ScriptedSource:
+    """Yields packets and raises exceptions as told; at the end of its script it waits to be closed."""
+
+    info: StreamInfo
+    script: Sequence[Packet | Exception]
+    closed: threading.Event = field(default_factory=threading.Event)
+
+    def packets(self) -> Iterator[Packet]:
+        for step in self.script:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+        assert self.closed.wait(PATIENCE_S), "nobody closed the source"
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class ScriptedOpener:
+    """Opens one scripted source after the other, or fails to; the last one again and again."""
+
+    def __init__(self, *sources: ScriptedSource | Exception) -> None:
+        self.sources = list(sources)
+        self.opened: list[ScriptedSource] = []
+
+    def __call__(
+        self, url: SourceUrl, options: SourceOptions, *, clock: Clock, stop: threading.Event
+    ) -> PacketSource:
+        source = self.sources.pop(0) if len(self.sources) > 1 else self.sources[0]
+        if isinstance(source, Exception):
+            raise source
+        self.opened.append(replace(source, closed=threading.Event()))
+        return self.opened[-1]
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> tuple[StreamInfo, list[Packet]]:
+    path = write_clip(tmp_path_factory.mktemp("clip") / "clip.ts", frames=50)
+    source = open_source(SourceUrl.parse(str(path)), SourceOptions(realtime=False))
+    packets = []
+    with pytest.raises(StreamEndedError):
+        for packet in source.packets():
+            packets.append(packet)
+    return StreamInfo("h264", 160, 128), packets
+
+
+class Running:
+    """A reader with a sink, started; its status can be waited for."""
+
+    def __init__(self, opener: Callable[..., PacketSource], options: ReaderOptions, clock: Clock) -> None:
+        self.sink = CollectingSink()
+        self.reader = Reader("gate-2", URL, options, self.sink, clock, random.Random(1), opener=opener)
+        self.reader.start()
+
+    def until(self, state: ReaderState, reconnects: int = 0) -> None:
+        """Wait for a state by polling: the reader has no hook for it, and needs none."""
+        pause = threading.Event()
+        for _ in range(int(PATIENCE_S / 0.005)):
+            status = self.reader.status()
+            if status.state == state and status.reconnects >= reconnects:
+                return
+            pause.wait(0.005)
+        pytest.fail(f"never {state}: {self.reader.status()}")
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Running]]:
+    running: list[Running] = []
+
+    def start(
+        *sources: ScriptedSource | Exception, options: ReaderOptions = EVERYTHING, clock: Clock | None = None
+    ) -> Running:
+        running.append(Running(ScriptedOpener(*sources), options, clock or QuickClock()))
+        return running[-1]
+
+    yield start
+    for each in running:
+        each.reader.stop()
+
+
+def test_frames_carry_their_times_and_come_at_the_wanted_rate(stream, run) -> None:
+    info, packets = stream
+    options = ReaderOptions(SourceOptions(realtime=False), analysed_fps=5)
+    running = run(ScriptedSource(info, packets), options=options)
+    frames = running.sink.wait_for(lambda frames: len(frames) == 10 and running.sink.gated == 40)
+    assert [frame.pts_s - frames[0].pts_s for frame in frames] == pytest.approx([i / 5 for i in range(10)])
+    assert {frame.camera_id for frame in frames} == {"gate-2"}
+    assert frames[0].keyframe
+    assert all(a.seen_mono_s <= b.seen_mono_s for a, b in zip(frames, frames[1:], strict=False))
+    assert frames[0].seen_utc.tzinfo is UTC
+    status = running.reader.status()
+    assert (status.state, status.codec, status.width, status.height) == ("up", "h264", 160, 128)
+    assert status.last_frame_mono_s is not None
+    assert status.last_error is None
+    running.reader.stop()
+    status = running.reader.status()
+    assert status.state == "stopped"
+    assert status.packets == status.decoded == 50
+    assert (status.decode_errors, status.reconnects, status.timeline_repairs) == (0, 0, 0)
+
+
+def test_the_thread_bears_the_cameras_name(stream, run) -> None:
+    running = run(ScriptedSource(*stream))
+    running.until("up")
+    assert "gate-2" in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [ReadError("silent"), StreamEndedError("ended"), RuntimeError("a bug"), MemoryError(), KeyError("x")],
+)
+def test_any_failure_is_retried_and_time_goes_on(stream, run, failure: Exception) -> None:
+    info, packets = stream
+    broken = ScriptedSource(info, [*packets[:20], failure])
+    running = run(broken, OpenError("refused"), ScriptedSource(info, packets))
+    running.until("up", reconnects=1)
+    frames = running.sink.wait_for(lambda frames: len(frames) >= 60)
+    assert all(later.pts_s > earlier.pts_s for earlier, later in zip(frames, frames[1:], strict=False))
+    status = running.reader.status()
+    assert status.reconnects == 1
+    assert status.last_error == "refused"
+    assert status.timeline_repairs == 0
+
+
+def test_pictures_held_back_at_the_end_of_a_file_are_delivered(stream, run) -> None:
+    info, packets = stream
+    held_back = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000, decode_threads=2)
+    running = run(ScriptedSource(info, [*packets, StreamEndedError("ended")]), options=held_back)
+    assert len(running.sink.wait_for(lambda frames: len(frames) >= 50)) >= 50
+
+
+def test_delays_grow_and_shrink_again_after_success(stream, run) -> None:
+    info, packets = stream
+    clock = QuickClock()
+    failures = [OpenError(f"{attempt}") for attempt in range(6)]
+    once = ScriptedSource(info, [*packets[:20], ReadError("broke")])
+    running = run(*failures, once, ScriptedSource(info, packets), clock=clock)
+    running.until("up", reconnects=1)
+    assert len(clock.waits) == 7
+    assert clock.waits[5] > 0.9
+    assert max(clock.waits) <= 2.0
+    assert clock.waits[6] <= 0.25
+
+
+def test_a_password_in_a_foreign_exception_does_not_get_out(stream, run) -> None:
+    foreign = RuntimeError(f"cannot open {URL.full}: swordfish was wrong")
+    with capture_logs() as logs:
+        running = run(foreign)
+        running.until("retrying")
+        running.reader.stop()
+    status = running.reader.status()
+    assert status.last_error is not None
+    assert status.last_error.startswith("RuntimeError: cannot open rtsp://***@camera.example/live")
+    assert "swordfish" not in f"{status} {logs}"
+    assert logs
+
+
+def test_trouble_is_logged_once_a_second_with_its_count(run) -> None:
+    """25 failures an hour apart in the clock's steps make few lines, and none is lost."""
+    with capture_logs() as logs:
+        running = run(OpenError("refused"), clock=SteppingClock())
+        running.until("retrying")
+        running.reader.stop()
+    lines = [line for line in logs if line["event"] == "stream_trouble"]
+    assert lines
+    assert {line["reason"] for line in lines} == {"refused"}
+    assert {line["camera"] for line in lines} == {"gate-2"}
+    assert all(line["times"] >= 1 for line in lines)
+
+
+def test_damaged_packets_are_counted(stream, run) -> None:
+    import av
+
+    info, packets = stream
+    rubbish = av.Packet(b"\x00\x00\x00\x01\x65" + b"\xff" * 60)
+    spoilt = Packet(packets[12].pts_s, rubbish.size, False, rubbish)
+    running = run(ScriptedSource(info, [*packets[:12], spoilt, *packets[13:]]))
+    running.sink.wait_for(lambda frames: len(frames) == 42)
+    running.reader.stop()
+    status = running.reader.status()
+    assert (status.packets, status.decoded, status.decode_errors) == (50, 42, 1)
+
+
+def test_missing_and_repeated_stamps_are_repaired(stream, run) -> None:
+    info, packets = stream
+    running = run(ScriptedSource(info, [*packets, *packets]), clock=SteppingClock())
+    frames = running.sink.wait_for(lambda frames: len(frames) == 100)
+    assert all(later.pts_s > earlier.pts_s for earlier, later in zip(frames, frames[1:], strict=False))
+    assert running.reader.status().timeline_repairs == 1
+
+
+def test_stopping_is_idempotent_and_closes_the_source(stream, run) -> None:
+    running = run(ScriptedSource(*stream))
+    running.until("up")
+    running.reader.stop()
+    running.reader.stop()
+    assert running.reader.status().state == "stopped"
+    assert not any(thread.name == "gate-2" for thread in threading.enumerate())
+
+
+def test_a_reader_that_never_started_can_be_stopped() -> None:
+    reader = Reader("gate-2", URL, EVERYTHING, CollectingSink(), SystemClock(), random.Random(1))
+    reader.stop()
+    assert reader.status().state == "stopped"
+
+
+def test_a_stop_while_opening_leaves_nothing_open(stream) -> None:
+    """The source comes to life after the stop: it is closed unread."""
+    opening = threading.Event()
+    source = ScriptedSource(*stream)
+
+    def opener(url: SourceUrl, options: SourceOptions, *, clock: Clock, stop: threading.Event) -> PacketSource:
+        opening.set()
+        assert stop.wait(PATIENCE_S)
+        return source
+
+    sink = CollectingSink()
+    reader = Reader("gate-2", URL, EVERYTHING, sink, SystemClock(), random.Random(1), opener=opener)
+    reader.start()
+    assert opening.wait(PATIENCE_S)
+    reader.stop()
+    assert source.closed.is_set()
+    assert sink.frames == []
+    assert reader.status().state == "stopped"
+
+
+def test_a_thread_that_hangs_is_reported_and_left(stream) -> None:
+    release = threading.Event()
+
+    def opener(url: SourceUrl, options: SourceOptions, *, clock: Clock, stop: threading.Event) -> PacketSource:
+        release.wait(PATIENCE_S)
+        raise OpenError("at last")
+
+    reader = Reader("gate-2", URL, EVERYTHING, CollectingSink(), SystemClock(), random.Random(1), opener=opener)
+    reader.start()
+    with capture_logs() as logs:
+        reader.stop()
+    release.set()
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["reader_stuck"]
+    assert reader.status().state == "stopped"
+
+
+def test_a_real_file_is_played_again_when_it_ends(tmp_path: Path) -> None:
+    url = SourceUrl.parse(str(write_clip(tmp_path / "clip.mp4", frames=20)))
+    sink = CollectingSink()
+    reader = Reader("gate-2", url, EVERYTHING, sink, QuickClock(), random.Random(1))
+    reader.start()
+    frames = sink.wait_for(lambda frames: len(frames) >= 60)
+    reader.stop()
+    assert all(later.pts_s > earlier.pts_s for earlier, later in zip(frames, frames[1:], strict=False))
+    assert reader.status().last_error == f"{url}: the stream ended"
+
+
+@pytest.mark.parametrize("arguments", [{"analysed_fps": 0}, {"decode_threads": 0}])
+def test_refused_options(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        ReaderOptions(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,205 @@
+"""Files and silent servers behind the one door; no address's secret comes back out of it."""
+
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from streams.clock import SystemClock
+from streams.errors import OpenError, SourceUrlError, StreamEndedError, StreamError
+from streams.packet import Packet
+from streams.source import ContainerSource, SourceOptions, open_source
+from streams.url import SourceUrl
+from tests.support.rtsp import write_clip
+
+FAST = SourceOptions(realtime=False)
+
+
+class PacingClock:
+    """Time passes only by waiting, and the waits are kept."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.waits: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def utc(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        self.now_s += timeout_s
+        return event.is_set()
+
+
+def _read(source: ContainerSource) -> list[Packet]:
+    packets = []
+    with pytest.raises(StreamEndedError, match="ended"):
+        for packet in source.packets():
+            packets.append(packet)
+    return packets
+
+
+def _open(path: Path, options: SourceOptions = FAST, **more: object) -> ContainerSource:
+    source = open_source(SourceUrl.parse(str(path)), options, **more)  # type: ignore[arg-type]
+    assert isinstance(source, ContainerSource)
+    return source
+
+
+def test_a_file_gives_its_packets_and_ends(tmp_path: Path) -> None:
+    source = _open(write_clip(tmp_path / "clip.mp4", frames=30))
+    assert (source.info.codec, source.info.width, source.info.height) == ("h264", 160, 128)
+    packets = _read(source)
+    source.close()
+    source.close()
+    assert [packet.pts_s for packet in packets] == pytest.approx([index / 25 for index in range(30)])
+    assert [index for index, packet in enumerate(packets) if packet.keyframe] == [0, 10, 20]
+    assert all(packet.size == packet.payload.size > 0 for packet in packets)
+    assert source.damaged == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx265"), ("a.mkv", "mjpeg"), ("a.avi", "mpeg4"), ("a.ts", "libx264"), ("a.h264", "libx264")],
+)
+def test_containers_and_codecs(tmp_path: Path, name: str, codec: str) -> None:
+    assert len(_read(_open(write_clip(tmp_path / name, codec=codec, frames=12)))) == 12
+
+
+def test_a_file_played_as_a_camera_keeps_its_pace(tmp_path: Path) -> None:
+    clock = PacingClock()
+    path = write_clip(tmp_path / "clip.mp4", frames=30, b_frames=2)
+    _read(_open(path, SourceOptions(realtime=True), clock=clock))
+    assert sum(clock.waits) == pytest.approx(29 / 25, abs=0.1)
+    assert max(clock.waits) == pytest.approx(1 / 25, abs=0.001)
+
+
+def test_as_fast_as_it_goes_waits_for_nothing(tmp_path: Path) -> None:
+    clock = PacingClock()
+    _read(_open(write_clip(tmp_path / "clip.mp4"), clock=clock))
+    assert clock.waits == []
+
+
+def test_stop_and_close_end_the_packets_without_an_error(tmp_path: Path) -> None:
+    path, stop = write_clip(tmp_path / "clip.mp4"), threading.Event()
+    source = _open(path, stop=stop)
+    seen = 0
+    for _ in source.packets():
+        seen += 1
+        if seen == 3:
+            stop.set()
+    assert seen == 3
+    closed = _open(path)
+    packets = closed.packets()
+    next(packets)
+    closed.close()
+    assert list(packets) == []
+    assert list(closed.packets()) == []
+
+
+def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.ts")
+    path.write_bytes(path.read_bytes()[:-3000])
+    assert 0 < len(_read(_open(path))) < 50
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.write_bytes(b"nothing of the kind" * 100), "not a video stream"),
+        (lambda path: path.write_text("ffconcat version 1.0\nfile /etc/hostname\n"), "not a video stream"),
+        (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"), "not a video stream"),
+    ],
+)
+def test_what_cannot_be_opened_says_why(tmp_path: Path, make: object, says: str) -> None:
+    path = tmp_path / "source"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(OpenError, match=says):
+        _open(path)
+
+
+def test_a_path_is_never_taken_for_a_protocol(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "clip.ts")
+    with pytest.raises(OpenError, match="no such file"):
+        open_source(SourceUrl.parse(f"concat:{path}|{path}"), FAST)
+
+
+def test_an_audio_file_has_no_video(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame.sample_rate = 8000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    with pytest.raises(OpenError, match="has no video"):
+        _open(path)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http", "https"])
+def test_a_server_that_never_answers_is_given_up(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        url = SourceUrl.parse(f"{scheme}://operator:swordfish@127.0.0.1:{port}/live?token=abcdef")
+        with pytest.raises(OpenError, match=r"silent for 0\.3 s") as caught:
+            open_source(url, SourceOptions(open_timeout_s=0.3))
+    assert "swordfish" not in repr(caught.value)
+    assert "abcdef" not in repr(caught.value)
+    assert caught.value.__context__ is None  # a traceback would print it
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "http"])
+def test_a_stop_ends_a_blocked_opening(scheme: str) -> None:
+    """The time-out is far beyond the test's patience: only the stop can end it."""
+    stop, failed = threading.Event(), []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = SourceUrl.parse(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/live")
+
+        def opening() -> None:
+            try:
+                open_source(url, SourceOptions(open_timeout_s=60), stop=stop)
+            except StreamError as error:
+                failed.append(str(error))
+
+        thread = threading.Thread(target=opening)
+        thread.start()
+        connection, _ = server.accept()
+        with connection:
+            stop.set()
+            thread.join(10)
+        assert not thread.is_alive()
+    assert failed == [f"{url}: stopped while opening"]
+
+
+def test_refused_connections_name_the_cure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(OpenError, match="connection refused; is the camera on"):
+        open_source(SourceUrl.parse(f"rtsp://127.0.0.1:{port}/live"), SourceOptions())
+
+
+def test_simulated_scenes_come_from_the_simulator() -> None:
+    source = open_source(SourceUrl.parse("sim://plaza?seed=3&seconds=1"), FAST, clock=SystemClock())
+    packets = source.packets()
+    packet = next(packets)
+    source.close()
+    assert packet.keyframe
+    assert source.info.codec == "h264"
+    with pytest.raises(SourceUrlError, match="no-such-place"):
+        open_source(SourceUrl.parse("sim://no-such-place"), FAST)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"open_timeout_s": 0}, {"read_timeout_s": float("inf")}, {"transport": "pigeon"}]
+)
+def test_refused_options(arguments: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        SourceOptions(**arguments)  # type: ignore[arg-type]
