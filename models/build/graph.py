@@ -1,6 +1,7 @@
 """Graph surgery: from the converted NanoDet to one that takes a camera picture as it is."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -52,9 +53,15 @@ def simplify_nanodet(
     return result
 
 
-def attribute(node: onnx.NodeProto, name: str) -> object:
+def attribute(node: onnx.NodeProto, name: str) -> Any:
     """The value of an attribute, or None."""
     return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), None)
+
+
+def integers(node: onnx.NodeProto, name: str) -> list[int]:
+    """The value of a list attribute; empty if it is not there."""
+    value = attribute(node, name)
+    return [int(item) for item in value] if isinstance(value, list) else []
 
 
 def _absorb_padding(nodes: list[onnx.NodeProto], tensors: Tensors) -> list[onnx.NodeProto]:
@@ -143,7 +150,7 @@ def _head_nodes(logits: Iterable[str], tensors: Tensors) -> list[onnx.NodeProto]
 
 def _tidy_names(model: onnx.ModelProto) -> None:
     """Name nodes and tensors by kind and place: TensorFlow's paths say nothing to a reader."""
-    new: dict[str, str] = {INPUT: INPUT, OUTPUT: OUTPUT}
+    new: dict[str, str] = {name: name for name in (INPUT, OUTPUT, "centred")}
     for index, node in enumerate(model.graph.node):
         node.name = f"{node.op_type.lower()}_{index}"
         for name in node.output:
