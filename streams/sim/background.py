@@ -81,7 +81,9 @@ def _ground(place: Place, rng: np.random.Generator) -> Image:
     shape = (int(height), int(width))
     slabs = (_GROUND_HIGH - _GROUND_LOW) / place.slab_m
     tone = rng.normal(0.0, 5.0, (round(slabs[1]), round(slabs[0]))).astype(np.float32)
-    tone = cv2.resize(tone, (int(width), int(height)), interpolation=cv2.INTER_NEAREST)
+    tone = np.asarray(
+        cv2.resize(tone, (int(width), int(height)), interpolation=cv2.INTER_NEAREST), np.float32
+    )
     tone += 5.0 * _cloud(rng, shape, 6) + 3.0 * _cloud(rng, shape, 40) + 3.0 * _cloud(rng, shape, 240)
     ground = np.array(_PAVING, np.float32) + tone[..., None]
     if place.lane:
@@ -89,7 +91,7 @@ def _ground(place: Place, rng: np.random.Generator) -> Image:
         corners = (np.array(place.lane) - _GROUND_LOW) * (1, -1) * _GROUND_PX_M + (0, height)
         cv2.fillPoly(inside, [corners.astype(np.int32)], 1)
         ground[inside > 0] += np.array(_ASPHALT, np.float32) - np.array(_PAVING, np.float32)
-    return np.clip(ground, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(ground, 0, 255), np.uint8)
 
 
 def _ground_corners() -> Points:
@@ -143,7 +145,7 @@ def _facade(facade: Facade, rng: np.random.Generator) -> Image:
 
 
 def _fixed(points: Points) -> NDArray[np.int32]:
-    return np.rint(points * (1 << _FRACTION_BITS)).astype(np.int32)
+    return np.asarray(np.rint(points * (1 << _FRACTION_BITS)), np.int32)
 
 
 def _stroke(picture: Image, camera: Camera, ground: Points, width_m: float, colour: Colour) -> None:
@@ -195,7 +197,7 @@ def _standing_shadows(picture: Image, place: Place, camera: Camera, light: Light
         outline = np.concatenate((box.base, box.base + cast))
         pixels = camera.project(outline) * picture.shape[1::-1]
         if np.isfinite(pixels).all():
-            hull = cv2.convexHull(pixels.astype(np.float32))[:, 0]
+            hull = np.asarray(cv2.convexHull(pixels.astype(np.float32))[:, 0], np.float64)
             cv2.fillConvexPoly(mask, _fixed(hull), 255, cv2.LINE_AA, _FRACTION_BITS)
     dark = 1.0 - cv2.GaussianBlur(mask, (0, 0), 1.2).astype(np.float32) / 255.0 * light.shadow
     picture[:] = (picture * dark[..., None]).astype(np.uint8)

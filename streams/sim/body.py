@@ -36,7 +36,7 @@ class Part:
         centres: (n, 3) body heights, frame as in `gait`.
         radii: (n,) body heights.
         material: index into `MATERIALS`.
-        shade: 0 dark to 15 light.
+        shade: 3 dark to 13 light, which leaves room to round it with darker and lighter.
         over: drawn over what is about as near.
     """
 
@@ -47,9 +47,42 @@ class Part:
     over: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """All parts of a body in one table; each part owns some balls in a row.
+
+    Attributes:
+        centres, radii: (balls, 3) and (balls,) body heights.
+        starts, counts: (parts,) first ball and number of balls of each part.
+        materials, shades, over: (parts,) as in `Part`.
+    """
+
+    centres: Vector
+    radii: Vector
+    starts: NDArray[np.intp]
+    counts: NDArray[np.intp]
+    materials: NDArray[np.intp]
+    shades: NDArray[np.intp]
+    over: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, parts: list[Part]) -> "Body":
+        """The parts in a table."""
+        counts = np.array([len(part.radii) for part in parts], np.intp)
+        return cls(
+            np.concatenate([part.centres for part in parts]),
+            np.concatenate([part.radii for part in parts]),
+            np.cumsum(counts) - counts,
+            counts,
+            np.array([part.material for part in parts], np.intp),
+            np.array([part.shade for part in parts], np.intp),
+            np.array([part.over for part in parts], np.bool_),
+        )
+
+
 @lru_cache(maxsize=len(BUILDS) * POSES)
-def body(build: Build, pose: int) -> tuple[Part, ...]:
-    """The parts of a body in one of `POSES` poses."""
+def body(build: Build, pose: int) -> Body:
+    """A body in one of `POSES` poses."""
     if not 0 <= pose < POSES:
         raise ValueError(f"pose must be 0 to {POSES - 1}, got {pose}")
     joints = gait.walking(2 * math.pi * pose / PHASES) if pose < PHASES else gait.standing(pose - PHASES)
@@ -58,7 +91,7 @@ def body(build: Build, pose: int) -> tuple[Part, ...]:
     parts = [*_trunk(base, up, build), *_head(base, up, build), *_below(joints, base, build)]
     for side in (joints.left, joints.right):
         parts += _limbs(side, build)
-    return tuple(parts)
+    return Body.of(parts)
 
 
 def _part(material: int, shade: int, *balls: Ball, over: bool = False) -> Part:
@@ -112,7 +145,8 @@ def _below(joints: gait.Pose, base: Vector, build: Build) -> list[Part]:
     if build not in ("coat", "skirt"):
         return [_part(BOTTOM, 8, *hips)]
     hem = [
-        (joint * 0.85 + base * 0.15 + (0.0, 0.0, 0.04), 0.062) for joint in (joints.left.knee, joints.right.knee)
+        (joint * 0.85 + base * 0.15 + (0.0, 0.0, 0.04), 0.062)
+        for joint in (joints.left.knee, joints.right.knee)
     ]
     return [_part(TOP if build == "coat" else BOTTOM, 8, *hips, *hem, over=True)]
 
@@ -122,9 +156,13 @@ def _head(base: Vector, up: Vector, build: Build) -> list[Part]:
     cover = TOP if build == "hood" else HAIR
     parts = [
         _part(SKIN, 7, (neck - up * 0.01, 0.03), (head - up * 0.03 + FRONT * 0.01, 0.032)),
-        _part(cover, 8, (head + up * 0.012 - FRONT * 0.014, 0.056), (head - up * 0.022 - FRONT * 0.022, 0.048)),
+        _part(
+            cover, 8, (head + up * 0.012 - FRONT * 0.014, 0.056), (head - up * 0.022 - FRONT * 0.022, 0.048)
+        ),
         _part(SKIN, 10, (head + FRONT * 0.022, 0.046), (head - up * 0.032 + FRONT * 0.026, 0.034)),
-        _part(cover, 9, (head + up * 0.038 + FRONT * 0.008, 0.045), (head + up * 0.042 - FRONT * 0.02, 0.044)),
+        _part(
+            cover, 9, (head + up * 0.038 + FRONT * 0.008, 0.045), (head + up * 0.042 - FRONT * 0.02, 0.044)
+        ),
     ]
     if build in ("skirt", "bag"):
         parts.append(_part(HAIR, 8, (head - FRONT * 0.03, 0.05), (neck - FRONT * 0.05 - up * 0.02, 0.04)))

@@ -100,10 +100,8 @@ class Canvas:
         cv2.add(region, colour, dst=region)
 
 
-def window(
-    box: tuple[float, float, float, float], size: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """The even-aligned pixels around a box: x, y, width, height within the picture; None if there are none."""
+def window(box: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """The even-aligned pixels around a box within the picture: x, y, width, height; or None."""
     left, top, right, bottom = box
     x0, y0 = max(0, int(left) - 2) & ~1, max(0, int(top) - 2) & ~1
     x1, y1 = min(size[0], (int(right) + 4) & ~1), min(size[1], (int(bottom) + 4) & ~1)

@@ -49,7 +49,9 @@ def write_clip(
         raise SourceUrlError("a clip needs seconds")
     options = encoding or EncoderOptions(spec.size, spec.fps, "file", CLIP_CRF)
     if (options.size, options.fps) != (spec.size, spec.fps):
-        raise ValueError(f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s")
+        raise ValueError(
+            f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s"
+        )
     scene, witness = spec.scene(), Witness(spec.where)
     scene.observe(witness)
     renderer = Renderer(spec.where, spec.seed, spec.size)

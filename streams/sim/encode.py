@@ -28,7 +28,7 @@ class EncoderOptions:
     size: tuple[int, int]
     fps: float
     effort: Literal["live", "file"] = "live"
-    crf: float = 26.0
+    crf: float = 27.0
     gop: int = 50
     max_kbit_s: int | None = None
 

@@ -5,26 +5,27 @@ gets, not which colour. So one figure serves every person in every camera: a loo
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.sim.body import NEARER, Build, Part, body
+from streams.sim.body import NEARER, PHASES, Body, Build, body
 
 SHADES = 16
 """Degrees of light per material; an index is material * SHADES + shade."""
 
-FACINGS = 16
-PITCH_STEP_DEG = 7.0
-LEAN_STEP_DEG = 4.0
-SIZES = (34, 48, 68, 96, 136, 192, 272, 384)
-"""Pixels per body height that figures are drawn with; the next larger is scaled down in the picture."""
+FACINGS = 12
+PITCH_STEP_DEG = 9.0
+SIZE, LARGE_SIZE = 192, 384
+"""Pixels per body height that figures are drawn with; smaller ones take every second or fourth pixel."""
 
-MARGIN_PX = 2
+MARGIN_PX = 8
 """Clear pixels around a figure, for scaling to fade into."""
+SHADOW_STEP = 4
+"""Shadows are soft: every fourth pixel is enough for them."""
 
 _ROUND = np.arange(10) * (2 * np.pi / 10)
 _CIRCLE = np.stack((np.cos(_ROUND), np.sin(_ROUND)), axis=1)
@@ -44,16 +45,26 @@ class View:
         pose: as in `body.body`.
         facing: 0 to `FACINGS` - 1, heading counter-clockwise from the direction away from the camera.
         pitch: how far the camera looks down on the figure, in steps of `PITCH_STEP_DEG`.
-        lean: how far it leans to the right in a wide picture's perspective, in steps of `LEAN_STEP_DEG`.
-        size: pixels per body height.
+        large: drawn with `LARGE_SIZE` instead of `SIZE`.
     """
 
     build: Build
     pose: int
     facing: int
     pitch: int
-    lean: int
-    size: int
+    large: bool = False
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether it is to be had by mirroring `canonical`, as drawing takes time and memory."""
+        return self.facing > FACINGS // 2 and self.pose < PHASES and self.build != "bag"
+
+    @property
+    def canonical(self) -> "View":
+        """The view to draw: itself, or its mirror image, where the other foot is in front."""
+        if not self.mirrored:
+            return self
+        return replace(self, facing=FACINGS - self.facing, pose=(self.pose + PHASES // 2) % PHASES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,62 +73,63 @@ class Figure:
 
     Attributes:
         index: (h, w) uint8, material * SHADES + shade; 0 is nothing.
-        alpha: (h, w) uint8, 255 where there is something.
-        anchor: (x, y) of the ground point under the body in this picture's pixels.
+        shadow: (h / 4, w / 4) uint8, 255 where there is something, at every `SHADOW_STEP`th pixel.
+        anchor: (x, y) of the ground point under the body, in pixels of `index`.
         size: pixels per body height.
         upright: length in pixels of one body height held upright, seen in this view.
     """
 
     index: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
+    shadow: NDArray[np.uint8]
     anchor: tuple[float, float]
     size: int
     upright: float
 
 
-@lru_cache(maxsize=6000)
+@lru_cache(maxsize=2400)
 def figure(view: View) -> Figure:
-    """The figure for a view; drawn when first asked for, then kept (a few kilobytes each)."""
+    """The figure for a canonical view; drawn when first asked for, then kept: about 16 kB each.
+
+    Raises:
+        ValueError: the view is to be had by mirroring another.
+    """
+    if view.mirrored:
+        raise ValueError(f"draw {view.canonical} instead, and mirror it")
     turn, pitch = 2 * math.pi * view.facing / FACINGS, math.radians(view.pitch * PITCH_STEP_DEG)
     away = np.array([math.cos(turn), -math.sin(turn), 0.0])
     across = np.array([-math.sin(turn), -math.cos(turn), 0.0])
     up = np.array([0.0, 0.0, 1.0])
     screen = np.stack((across, -(math.cos(pitch) * up + math.sin(pitch) * away)))
-    lean = math.radians(view.lean * LEAN_STEP_DEG)
-    leaning = np.array([[math.cos(lean), -math.sin(lean)], [math.sin(lean), math.cos(lean)]])
     into = math.cos(pitch) * away - math.sin(pitch) * up
 
-    parts = body(view.build, view.pose)
-    centres = np.concatenate([part.centres for part in parts])
-    radii = np.concatenate([part.radii for part in parts])
-    depths = centres @ into
-    origin = np.array([0.6, 1.3]) * view.size
-    flat = (centres @ screen.T @ leaning.T) * view.size + origin
-    rings = flat[:, None] + _CIRCLE * (radii * view.size)[:, None, None]
-    ends = np.cumsum([len(part.radii) for part in parts])
-
-    picture = np.zeros((int(1.65 * view.size), int(1.2 * view.size)), np.uint8)
-    spans = [slice(end - len(part.radii), end) for part, end in zip(parts, ends, strict=True)]
-    order = [
-        depths[span].mean() - (NEARER if part.over else 0.0) for part, span in zip(parts, spans, strict=True)
-    ]
-    for k in np.argsort(order)[::-1]:
-        _fill(picture, rings[spans[k]].reshape(-1, 2), parts[k])
+    shape, size = body(view.build, view.pose), LARGE_SIZE if view.large else SIZE
+    depths = np.add.reduceat(shape.centres @ into, shape.starts) / shape.counts - NEARER * shape.over
+    origin = np.array([0.6, 1.3]) * size
+    flat = (shape.centres @ screen.T) * size + origin
+    layers = _layers(flat[:, None] + _CIRCLE * (shape.radii * size)[:, None, None], shape)
+    picture = np.zeros((int(1.65 * size), int(1.2 * size)), np.uint8)
+    starts, counts = shape.starts * len(_CIRCLE), shape.counts * len(_CIRCLE)
+    for part in np.argsort(depths)[::-1].tolist():
+        span = slice(starts[part], starts[part] + counts[part])
+        hull = cv2.convexHull(layers[0, span], returnPoints=False)[:, 0]
+        tone = int(shape.materials[part] * SHADES + shape.shades[part])
+        for layer, lift in zip(layers, _LAYER_LIFTS, strict=True):
+            cv2.fillConvexPoly(picture, layer[span][hull], tone + lift, cv2.LINE_8, _FRACTION_BITS)
     index, anchor = _cropped(picture, origin)
-    alpha = np.where(index > 0, 255, 0).astype(np.uint8)
-    return Figure(index, alpha, anchor, view.size, view.size * math.cos(pitch))
+    shadow = np.where(index[::SHADOW_STEP, ::SHADOW_STEP] > 0, 255, 0).astype(np.uint8)
+    return Figure(index, shadow, anchor, size, size * math.cos(pitch))
 
 
-def _fill(picture: NDArray[np.uint8], outline: NDArray[np.float64], part: Part) -> None:
-    """Fill the convex hull of (n, 2) pixels, rounded by light from the left."""
-    hull = cv2.convexHull(outline.astype(np.float32))[:, 0]
-    middle = (hull.max(axis=0) + hull.min(axis=0)) / 2
-    layers = (hull - middle) * _LAYER_SCALES[:, None] + middle
-    layers[..., 0] += (_LAYER_SHIFTS * np.ptp(hull[:, 0]))[:, None]
-    fixed = np.rint(layers * (1 << _FRACTION_BITS)).astype(np.int32)
-    for layer, lift in zip(fixed, _LAYER_LIFTS, strict=True):
-        index = part.material * SHADES + min(SHADES - 1, part.shade + lift)
-        cv2.fillConvexPoly(picture, layer, index, cv2.LINE_8, _FRACTION_BITS)
+def _layers(rings: NDArray[np.float64], shape: Body) -> NDArray[np.int32]:
+    """(3, balls * ring points, 2) fixed-point pixels of each of the layers that round a part."""
+    low = np.minimum.reduceat(rings.min(axis=1), shape.starts)
+    high = np.maximum.reduceat(rings.max(axis=1), shape.starts)
+    middle = np.repeat((low + high) / 2, shape.counts, axis=0)[:, None]
+    width = np.repeat(high[:, 0] - low[:, 0], shape.counts)[:, None]
+    layers = (rings - middle) * _LAYER_SCALES[:, None, None] + middle
+    layers[..., 0] += _LAYER_SHIFTS[:, None, None] * width
+    fixed = np.rint(layers * (1 << _FRACTION_BITS)).reshape(len(layers), -1, 2)
+    return np.asarray(fixed, np.int32)
 
 
 def _cropped(

@@ -90,7 +90,9 @@ def _side(sign: int, leg: tuple[float, float], arm: tuple[float, float, float]) 
     shoulder = np.array([0.015, sign * SHOULDER_HALF, SHOULDER])
     elbow = shoulder + UPPER_ARM * np.array([math.sin(forward), sign * math.sin(away), -math.cos(forward)])
     fore = forward + elbow_bend
-    hand = elbow + FOREARM * np.array([math.sin(fore), -sign * 0.3 * math.sin(elbow_bend / 2), -math.cos(fore)])
+    hand = elbow + FOREARM * np.array(
+        [math.sin(fore), -sign * 0.3 * math.sin(elbow_bend / 2), -math.cos(fore)]
+    )
     return Side(hip, knee, ankle, toe, shoulder, elbow, hand)
 
 

@@ -1,4 +1,6 @@
-"""Plane geometry on arrays: polygons, segments, sides. Coordinates have x to the right and y up or forward."""
+"""Plane geometry on arrays: polygons, segments, sides. x is to the right, y up or forward."""
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ def clearance(path: Points, segments: Segments, step: float = 0.2) -> float:
     if not len(segments):
         return float("inf")
     samples = [path[-1:]]
-    for start, end in zip(path[:-1], path[1:], strict=True):
+    for start, end in pairwise(path):
         count = max(1, int(np.ceil(np.hypot(*(end - start)) / step)))
         samples.append(start + (end - start) * (np.arange(count) / count)[:, None])
     gaps = offsets(np.concatenate(samples), segments)

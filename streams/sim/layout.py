@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streams.sim import gait
 from streams.sim.body import PHASES
 from streams.sim.camera import Camera, Points
-from streams.sim.figure import FACINGS, LEAN_STEP_DEG, MARGIN_PX, PITCH_STEP_DEG, SIZES, Figure, View, figure
+from streams.sim.figure import FACINGS, MARGIN_PX, PITCH_STEP_DEG, SHADOW_STEP, Figure, View, figure
 from streams.sim.light import Light
 from streams.sim.scene import Moment
 from streams.sim.wardrobe import Outfit
@@ -17,7 +17,10 @@ Box = tuple[float, float, float, float]
 
 STANDS_BELOW_M_S = 0.22
 SHARPNESS = 1.1
-"""A figure is drawn with at least so many pixels per picture pixel, so that scaling down smooths it."""
+"""A figure has at least so many pixels per picture pixel, so that scaling down smooths it."""
+LARGE_FROM_PX = 210.0
+LEAN_FROM = 0.07
+"""People lean outwards in a wide picture's perspective; less than this, pixel per pixel, is not worth it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +29,13 @@ class Placed:
 
     Attributes:
         row: row of the person in the moment.
-        view: which figure.
-        figure: what to draw.
-        x, y, width, height: the picture's pixels that the figure's whole picture is scaled to.
-        shadow_matrix: (2, 3) float64, figure pixels to picture pixels where its shadow lies.
+        view: which figure, possibly mirrored.
+        figure: of the canonical view.
+        step: every how many of the figure's pixels are used.
+        x, y, width, height: picture pixels that the figure's whole picture is scaled to, before it leans.
+        lean: how far it leans to the right: picture pixels per picture pixel above the foot.
+        foot_y: picture pixel row of the ground point.
+        shadow_matrix: (2, 3) float64, pixels of the figure's shadow to picture pixels.
         shadow_box: left, top, right, bottom of the shadow in picture pixels, possibly beyond the picture.
         depth_m: along the optical axis; greater is drawn first.
     """
@@ -37,20 +43,37 @@ class Placed:
     row: int
     view: View
     figure: Figure
+    step: int
     x: int
     y: int
     width: int
     height: int
+    lean: float
+    foot_y: float
     shadow_matrix: NDArray[np.float64]
     shadow_box: Box
     depth_m: float
+
+    @property
+    def frame(self) -> Box:
+        """Left, top, right, bottom of the figure's whole picture, margins and all, in picture pixels."""
+        shifts = self.lean * (self.foot_y - self.y), self.lean * (self.foot_y - self.y - self.height)
+        return (
+            self.x + min(0.0, *shifts),
+            self.y,
+            self.x + self.width + max(0.0, *shifts),
+            self.y + self.height,
+        )
 
     @property
     def box(self) -> Box:
         """Left, top, right, bottom of what is drawn, in picture pixels, possibly beyond the picture."""
         rows, columns = self.figure.index.shape
         side, end = self.width * MARGIN_PX / columns, self.height * MARGIN_PX / rows
-        return self.x + side, self.y + end, self.x + self.width - side, self.y + self.height - end
+        top, bottom = self.y + end, self.y + self.height - end
+        shifts = self.lean * (self.foot_y - top), self.lean * (self.foot_y - bottom)
+        # Only the head and shoulders are as far out as a leaning picture's upper corners.
+        return self.x + side + min(shifts), top, self.x + self.width - side + max(shifts), bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +106,49 @@ def lay_out(moment: Moment, outfits: list[Outfit], sight: Sight) -> list[Placed]
     rows = np.flatnonzero(shown)  # NaN compares false
     if not len(rows):
         return []
-    views = _views(moment, outfits, upright, sight, rows)
-    figures = [figure(view) for view in views]
-    places = _places(figures, feet[rows], tall[rows], np.array([outfits[row].girth for row in rows]))
-    falls = _falls(moment.ground[rows], feet[rows], heights[rows], sight)
-    shadows = _shadows(views, figures, feet[rows], falls)
+    views = _views(moment, outfits, tall, sight, rows)
+    figures = [figure(view.canonical) for view in views]
+    scale = tall[rows] / np.array([shape.upright for shape in figures])
+    steps = [
+        4 if ratio < 0.25 / SHARPNESS else 2 if ratio < 0.5 / SHARPNESS else 1 for ratio in scale.tolist()
+    ]
+    girth = np.array([outfits[row].girth for row in rows])
+    flip = np.array([-1.0 if view.mirrored else 1.0 for view in views])
+    places = _places(figures, feet[rows], scale, girth, flip)
+    lean = upright[rows, 0] / -upright[rows, 1]
+    lean = np.where(np.abs(lean) < LEAN_FROM, 0.0, lean).tolist()
+    shadows = _shadows(
+        figures, feet[rows], _falls(moment.ground[rows], feet[rows], heights[rows], sight), flip
+    )
     shadow_boxes = _boxes(figures, shadows)
     placed = [
-        Placed(int(row), views[k], figures[k], *places[k], shadows[k], shadow_boxes[k], float(depth[row]))
+        Placed(
+            int(row), views[k], figures[k], steps[k], *places[k], lean[k], float(feet[row, 1]),
+            shadows[k], shadow_boxes[k], float(depth[row]),
+        )
         for k, row in enumerate(rows)
-    ]
+    ]  # fmt: skip
     return sorted(placed, key=lambda one: (-one.depth_m, one.row))
 
 
 def _views(
-    moment: Moment, outfits: list[Outfit], upright: Points, sight: Sight, rows: NDArray[np.intp]
+    moment: Moment,
+    outfits: list[Outfit],
+    tall: NDArray[np.float64],
+    sight: Sight,
+    rows: NDArray[np.intp],
 ) -> list[View]:
-    """What each of `rows` shows of itself; `upright` is from everybody's feet to their head in pixels."""
+    """What each of `rows` shows of itself; `tall` is everybody's height in picture pixels."""
     towards = moment.ground - np.array(sight.camera.position_m)
     distance = np.hypot(towards[:, 0], towards[:, 1])
     pitch = np.degrees(np.arctan2(sight.camera.height_m - 0.5 * gait.STATURE_M, distance))
     facing = moment.heading - np.arctan2(towards[:, 1], towards[:, 0])
     facings = np.rint(facing * FACINGS / (2 * np.pi)).astype(int) % FACINGS
-    pitches = np.clip(np.rint(pitch / PITCH_STEP_DEG), 0, 9).astype(int)
-    lean = np.degrees(np.arctan2(upright[rows, 0], -upright[rows, 1]))
-    leans = np.clip(np.rint(lean / LEAN_STEP_DEG), -6, 6).astype(int)
-    tall = np.hypot(upright[rows, 0], upright[rows, 1])
-    wanted = SHARPNESS * tall / np.cos(np.radians(pitches[rows] * PITCH_STEP_DEG))
-    steps = np.minimum(np.searchsorted(SIZES, wanted), len(SIZES) - 1)
+    pitches = np.clip(np.rint(pitch / PITCH_STEP_DEG), 0, 7).astype(int)
     poses = _poses(moment, np.array([clothes.height_m for clothes in outfits]))
     return [
-        View(outfits[row].build, int(poses[row]), int(facings[row]), int(pitches[row]), int(leans[k]), SIZES[step])
-        for k, (row, step) in enumerate(zip(rows.tolist(), steps.tolist(), strict=True))
+        View(outfits[r].build, int(poses[r]), int(facings[r]), int(pitches[r]), bool(tall[r] > LARGE_FROM_PX))
+        for r in rows
     ]
 
 
@@ -134,39 +168,49 @@ def _falls(ground: Points, feet: Points, heights: NDArray[np.float64], sight: Si
     along = np.array([x, y]) * sight.light.reach * heights[:, None]
     size = np.array(sight.size)
     ends = [sight.camera.project(ground + way) * size - feet for way in (across, along)]
-    return np.nan_to_num(np.stack(ends, axis=1))
+    return np.asarray(np.nan_to_num(np.stack(ends, axis=1)), np.float64)
 
 
 def _places(
-    figures: list[Figure], feet: Points, tall: NDArray[np.float64], girth: NDArray[np.float64]
+    figures: list[Figure],
+    feet: Points,
+    scale: NDArray[np.float64],
+    girth: NDArray[np.float64],
+    flip: NDArray[np.float64],
 ) -> list[tuple[int, int, int, int]]:
     """x, y, width, height in picture pixels of each figure's whole picture."""
-    anchors = np.array([shape.anchor for shape in figures])
-    sizes = np.array([shape.index.shape[::-1] for shape in figures], np.float64)
-    scale = (tall / np.array([shape.upright for shape in figures]))[:, None]
-    scale = scale * np.stack((girth, np.ones_like(girth)), axis=1)
-    corner = np.rint(feet - anchors * scale).astype(int)
-    extent = np.maximum(np.rint(sizes * scale), 1).astype(int)
+    anchors, sizes = _anchors(figures), _sizes(figures)
+    anchors[:, 0] = np.where(flip < 0, sizes[:, 0] - anchors[:, 0], anchors[:, 0])
+    scales = scale[:, None] * np.stack((girth, np.ones_like(girth)), axis=1)
+    corner = np.rint(feet - anchors * scales).astype(int)
+    extent = np.maximum(np.rint(sizes * scales), 1).astype(int)
     return [(x, y, width, height) for x, y, width, height in np.column_stack((corner, extent)).tolist()]
 
 
 def _shadows(
-    views: list[View], figures: list[Figure], feet: Points, falls: NDArray[np.float64]
+    figures: list[Figure], feet: Points, falls: NDArray[np.float64], flip: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(n, 2, 3) affine matrices that lay each figure down on the ground."""
-    lean = np.radians([view.lean * LEAN_STEP_DEG for view in views])
-    cos, sin = np.cos(lean), np.sin(lean)
-    raised = np.stack((np.stack((cos, sin), axis=1), np.stack((-sin, cos), axis=1)), axis=1)
-    axes = np.stack((falls[:, 0], -falls[:, 1]), axis=2) / np.array([s.size for s in figures])[:, None, None]
-    axes = axes @ raised
-    anchors = np.array([shape.anchor for shape in figures])
-    return np.concatenate((axes, (feet[..., None] - axes @ anchors[..., None])), axis=2)
+    """(n, 2, 3) affine matrices that lay each figure's shadow down on the ground."""
+    per_pixel = SHADOW_STEP / np.array([shape.size for shape in figures])
+    axes = np.stack((falls[:, 0] * flip[:, None], -falls[:, 1]), axis=2) * per_pixel[:, None, None]
+    shift = feet[..., None] - axes @ (_anchors(figures) / SHADOW_STEP)[..., None]
+    return np.concatenate((axes, shift), axis=2)
 
 
 def _boxes(figures: list[Figure], matrices: NDArray[np.float64]) -> list[Box]:
-    """Left, top, right, bottom of what each matrix makes of each figure's picture."""
-    sizes = np.array([shape.index.shape[::-1] for shape in figures], np.float64)
-    corners = sizes[:, :, None] * np.array([[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    """Left, top, right, bottom of what each matrix makes of each figure's shadow."""
+    corners = (_sizes(figures) / SHADOW_STEP)[:, :, None] * _UNIT_SQUARE
     moved = matrices[:, :, :2] @ corners + matrices[:, :, 2:]
     extremes = np.concatenate((moved.min(axis=2), moved.max(axis=2)), axis=1)
     return [(left, top, right, bottom) for left, top, right, bottom in extremes.tolist()]
+
+
+_UNIT_SQUARE = np.array([[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+
+
+def _anchors(figures: list[Figure]) -> Points:
+    return np.array([shape.anchor for shape in figures])
+
+
+def _sizes(figures: list[Figure]) -> Points:
+    return np.array([shape.index.shape[::-1] for shape in figures], np.float64)

@@ -52,4 +52,4 @@ def to_yuv(bgr: Colours) -> NDArray[np.uint8]:
         ),
         axis=1,
     )
-    return np.rint(yuv).astype(np.uint8)
+    return np.asarray(np.rint(yuv), np.uint8)

@@ -1,12 +1,12 @@
 """The camera's picture of a moment: background, shadows, people and things in painter's order, noise."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.errors import SourceUrlError
 from streams.sim.background import background
 from streams.sim.canvas import Canvas, Plane, Sprite, window
 from streams.sim.figure import View
@@ -17,7 +17,7 @@ from streams.sim.places import Place
 from streams.sim.scene import Moment
 from streams.sim.wardrobe import Outfit, colour_table, outfit
 
-NOISE_SIGMA = 1.8
+NOISE_SIGMA = 1.4
 PEDESTAL = 6
 """The scene is drawn so much too dark and the noise is so much too bright, so one addition makes both."""
 _NOISE_MARGIN = 64
@@ -46,17 +46,17 @@ class Renderer:
     Args:
         place: what the camera looks at.
         seed: of the light, the clothes, wear and noise.
-        size: width and height in pixels, even, 64x64 to 3840x2160.
+        size: width and height in pixels, even.
         sensor_noise: whether to add it; without, a still scene gives equal pictures.
 
     Raises:
-        SourceUrlError: the size is not possible.
+        ValueError: the size is odd.
     """
 
     def __init__(self, place: Place, seed: int, size: tuple[int, int], *, sensor_noise: bool = True) -> None:
         width, height = size
-        if width % 2 or height % 2 or not (64 <= width <= 3840 and 64 <= height <= 2160):
-            raise SourceUrlError(f"size must be even and 64x64 to 3840x2160, got {width}x{height}")
+        if width % 2 or height % 2:
+            raise ValueError(f"size must be even, got {width}x{height}")
         self.camera = place.camera.with_aspect(width / height)
         self.size = size
         self._seed = seed
@@ -67,7 +67,7 @@ class Renderer:
         self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL
         self._things = self._furniture(place)
         self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint32]]] = {}
-        self._paint: dict[tuple[int, View], NDArray[np.uint8]] = {}
+        self._paint: dict[tuple[int, View, int], NDArray[np.uint8]] = {}
         self._paint_bytes = 0
         self._noise = _noise_bank(seed, size) if sensor_noise else None
 
@@ -122,20 +122,28 @@ class Renderer:
 
     def _sprite(self, one: Placed, number: int) -> Sprite | None:
         painted = self._painted(one, number)
-        x, y = one.x & ~1, one.y & ~1
-        left, top = one.x - x, one.y - y
-        layers = np.zeros(((top + one.height + 1) & ~1, (left + one.width + 1) & ~1, 4), np.uint8)
-        inner = layers[top : top + one.height, left : left + one.width]
-        cv2.resize(painted, (one.width, one.height), dst=inner, interpolation=cv2.INTER_LINEAR)
+        left, top, right, bottom = (math.floor(edge) for edge in one.frame)
+        x, y = left & ~1, top & ~1
+        layers = np.zeros(((bottom - y + 2) & ~1, (right - x + 2) & ~1, 4), np.uint8)
+        if one.lean == 0.0:
+            inner = layers[one.y - y : one.y - y + one.height, one.x - x : one.x - x + one.width]
+            cv2.resize(painted, (one.width, one.height), dst=inner, interpolation=cv2.INTER_LINEAR)
+        else:
+            wide, high = one.width / painted.shape[1], one.height / painted.shape[0]
+            shift = one.x - x + one.lean * (one.foot_y - one.y)
+            matrix = np.array([[wide, -one.lean * high, shift], [0.0, high, one.y - y]])
+            size = (layers.shape[1], layers.shape[0])
+            cv2.warpAffine(painted, matrix, size, dst=layers, flags=cv2.INTER_LINEAR)
         return Sprite.from_layers(layers, x, y).within(self.size)
 
     def _painted(self, one: Placed, number: int) -> NDArray[np.uint8]:
         """The figure in the person's colours; kept, as the same poses come again with every stride."""
-        key = (number, one.view)
+        key = (number, one.view, one.step)
         painted = self._paint.get(key)
         if painted is None:
             table = self._wardrobe[number][1]
-            painted = table.take(one.figure.index).view(np.uint8).reshape(*one.figure.index.shape, 4)
+            index = one.figure.index[:: one.step, :: -one.step if one.view.mirrored else one.step]
+            painted = table.take(index).view(np.uint8).reshape(*index.shape, 4)
             self._paint_bytes += painted.nbytes
             if self._paint_bytes > _PAINT_LIMIT_BYTES:
                 self._paint.clear()
@@ -150,8 +158,8 @@ class Renderer:
             return
         x, y, width, height = place
         matrix = one.shadow_matrix - ((0.0, 0.0, x), (0.0, 0.0, y))
-        cover = cv2.warpAffine(one.figure.alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        keep = cv2.convertScaleAbs(cv2.blur(cover, (3, 3)), alpha=-self._light.shadow, beta=255)
+        cover = cv2.warpAffine(one.figure.shadow, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        keep = cv2.convertScaleAbs(cover, alpha=-self._light.shadow, beta=255)
         canvas.darken(x, y, np.asarray(keep, np.uint8))
 
     @staticmethod
@@ -162,7 +170,7 @@ class Renderer:
 
     def _add_noise(self, canvas: Canvas, time_s: float) -> None:
         if self._noise is None:
-            cv2.add(canvas.y, PEDESTAL, dst=canvas.y)
+            canvas.y += PEDESTAL
             return
         rng = np.random.Generator(np.random.PCG64((self._seed, 4, round(time_s * 1000))))
         x, y = rng.integers(0, _NOISE_MARGIN, 2)
@@ -175,7 +183,7 @@ def _noise_bank(seed: int, size: tuple[int, int]) -> Plane:
     rng = np.random.Generator(np.random.PCG64((seed, 5)))
     width, height = size
     noise = rng.standard_normal((height + _NOISE_MARGIN, width + _NOISE_MARGIN), np.float32)
-    return np.clip(np.rint(noise * NOISE_SIGMA + PEDESTAL), 0, 2 * PEDESTAL).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(noise * NOISE_SIGMA + PEDESTAL), 0, 2 * PEDESTAL), np.uint8)
 
 
 class _Owners:

@@ -156,7 +156,8 @@ def crossing(stage: Stage) -> Script:
         step = normal * (1.2 if from_left else -1.2)
         at = start + (end - start) * stage.rng.uniform(0.25, 0.75)
         entry, way_out = (
-            stage.rng.choice(stage.portals_to(_point(point), stage.blocked)) for point in (at + step, at - step)
+            stage.rng.choice(stage.portals_to(_point(point), stage.blocked))
+            for point in (at + step, at - step)
         )
         if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
             entry = at + step * 3.0

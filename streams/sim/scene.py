@@ -174,7 +174,9 @@ class Scene:
             ValueError: the scene has passed that time already.
         """
         if time_s < self._world.time_s - TICK_S - 1e-9:
-            raise ValueError(f"the scene is at {self._world.time_s:.2f} s already, cannot show {time_s:.2f} s")
+            raise ValueError(
+                f"the scene is at {self._world.time_s:.2f} s already, cannot show {time_s:.2f} s"
+            )
         while self._world.time_s < time_s - 1e-9:
             self._step()
         crowd = self._world.crowd

@@ -14,7 +14,7 @@ STALLED_S = 10.0
 """If the host itself stood still for longer, the scene stood still too instead of being caught up."""
 
 
-def open_sim(url_text: str, realtime: bool, clock: Clock) -> "SimSource":  # noqa: FBT001 - fixed by the caller
+def open_sim(url_text: str, realtime: bool, clock: Clock) -> "SimSource":
     """Open a `sim://` URL.
 
     Args:
@@ -61,7 +61,7 @@ class SimSource:
         Raises:
             StreamEndedError: the scene is over, or `close` was called.
         """
-        fps, count = self._address.spec.fps, self._address.spec.pictures
+        count = self._address.spec.pictures
         index = 0
         origin_s = self._pace.monotonic() if self._pace else 0.0
         while count is None or self._address.loop or index < count:

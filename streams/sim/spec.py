@@ -98,7 +98,9 @@ def parse_address(url: str) -> Address:
     if parts.scheme != "sim":
         raise SourceUrlError("a simulated camera's URL begins with sim://")
     if parts.path.strip("/") or parts.fragment:
-        raise SourceUrlError(f"a simulated camera's URL is sim://PLACE?key=value, with keys {', '.join(_KEYS)}")
+        raise SourceUrlError(
+            f"a simulated camera's URL is sim://PLACE?key=value, with keys {', '.join(_KEYS)}"
+        )
     values: dict[str, Any] = {}
     for key, text in parse_qsl(parts.query, keep_blank_values=True):
         if key not in _KEYS:

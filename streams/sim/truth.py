@@ -137,7 +137,9 @@ class Truth:
             "events": [_event_json(event) for event in self.events],
         }
         frames = ",\n".join(json.dumps(_frame_json(frame), separators=(",", ":")) for frame in self.frames)
-        path.write_text(json.dumps(head, indent=1)[:-2] + f',\n "frames": [\n{frames}\n]}}\n', encoding="utf-8")
+        path.write_text(
+            json.dumps(head, indent=1)[:-2] + f',\n "frames": [\n{frames}\n]}}\n', encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Truth":
