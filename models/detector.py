@@ -33,29 +33,45 @@ class Picture(Protocol):
 
 
 class Preparation:
-    """Turns pictures into input tensors, reusing one canvas for each picture size."""
+    """Turns pictures into input tensors, writing into one buffer for each picture size."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
-        self._canvas = lru_cache(maxsize=16)(self._new_canvas)
-        self._factor = np.array([spec.scale / s for s in spec.std], np.float32)
-        self._offset = np.array([-m / s for m, s in zip(spec.mean, spec.std, strict=True)], np.float32)
-
-    def _new_canvas(self, size: tuple[int, int]) -> tuple[Letterbox, NDArray[np.uint8]]:
-        box = Letterbox.fit(size, self._spec.size, self._spec.letterbox, self._spec.stride)
-        return box, box.canvas(self._spec.pad)
+        self._buffer = lru_cache(maxsize=16)(self._new_buffer)
+        self._order = (0, 1, 2) if spec.colour == "bgr" else (2, 1, 0)
+        self._factor = [spec.scale / std for std in spec.std]
+        self._offset = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
 
     def __call__(self, picture: Picture) -> tuple[Letterbox, NDArray[Any]]:
         """The letterbox and the tensor (1, ...) of the manifest's layout; valid until the next call."""
-        box, canvas = self._canvas((picture.width, picture.height))
-        box.place(picture.bgr(box.inner_width, box.inner_height), canvas)
+        box, tensor, inner = self._buffer((picture.width, picture.height))
+        pixels = picture.bgr(box.inner_width, box.inner_height)
+        if self._spec.dtype == "uint8" and self._spec.colour == "bgr":
+            inner[...] = pixels
+            return box, tensor
+        for channel, source in enumerate(self._order):
+            if self._spec.dtype == "uint8":
+                inner[..., channel] = pixels[..., source]
+            else:
+                np.multiply(pixels[..., source], self._factor[channel], out=inner[..., channel])
+                if self._offset[channel]:
+                    inner[..., channel] += self._offset[channel]
+        return box, tensor
+
+    def _new_buffer(self, size: tuple[int, int]) -> tuple[Letterbox, NDArray[Any], NDArray[Any]]:
+        """Letterbox, tensor with its border filled, and the view (height, width, 3) where pictures go."""
         spec = self._spec
-        tensor: NDArray[Any] = canvas if spec.colour == "bgr" else canvas[..., ::-1]
-        if spec.dtype == "float32":
-            tensor = tensor * self._factor + self._offset
-        if spec.layout == "nchw":
-            tensor = tensor.transpose(0, 3, 1, 2)
-        return box, np.ascontiguousarray(tensor)
+        box = Letterbox.fit(size, spec.size, spec.letterbox, spec.stride)
+        level = np.array(spec.pad * np.array(self._factor) + self._offset, spec.dtype)
+        tensor: NDArray[Any]
+        if spec.layout == "nhwc":
+            tensor = np.empty((1, box.height, box.width, 3), spec.dtype)
+            canvas = tensor[0]
+        else:
+            tensor = np.empty((1, 3, box.height, box.width), spec.dtype)
+            canvas = tensor[0].transpose(1, 2, 0)
+        canvas[...] = level
+        return box, tensor, box.inner(canvas)
 
 
 class Detector:
@@ -84,11 +100,9 @@ class Detector:
         """What the network's outputs say about the picture that lies in `box`."""
         found = self._head.decode(outputs, (box.width, box.height), threshold)
         kept = self._best(found)
-        xyxy = box.to_fractions(found.xyxy[kept])
-        solid = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
-        kept = kept[solid]
-        scores = np.minimum(found.scores[kept], np.float32(1.0))
-        return Detections(xyxy[solid], scores, found.labels[kept])
+        detections = Detections(box.to_fractions(found.xyxy[kept]), found.scores[kept], found.labels[kept])
+        solid = np.asarray((detections.xyxy[:, 2:] > detections.xyxy[:, :2]).all(1))
+        return detections if solid.all() else detections.select(solid)
 
     def _best(self, found: Candidates) -> NDArray[np.intp]:
         limit = self.manifest.max_detections

@@ -1,7 +1,7 @@
 """Fitting a picture into a network's input, and its boxes back into the picture."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,16 +52,12 @@ class Letterbox:
         left, top = ((width - inner[0]) // 2, (height - inner[1]) // 2) if placement == "centre" else (0, 0)
         return cls(width, height, *inner, left, top)
 
-    def canvas(self, pad: int) -> NDArray[np.uint8]:
-        """A new (1, height, width, 3) uint8 buffer filled with `pad`, for `place`."""
-        return np.full((1, self.height, self.width, 3), pad, np.uint8)
+    def inner(self, canvas: NDArray[Any]) -> NDArray[Any]:
+        """The view of a canvas (height, width, ...) in which the scaled picture lies.
 
-    def place(self, pixels: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> None:
-        """Copy the scaled picture (inner_height, inner_width, 3) into a canvas made by `canvas`.
-
-        The border is left alone: it was filled when the canvas was made and nothing else writes there.
+        The border around it is filled once; nothing else ever writes there.
         """
-        canvas[0, self.top : self.top + self.inner_height, self.left : self.left + self.inner_width] = pixels
+        return canvas[self.top : self.top + self.inner_height, self.left : self.left + self.inner_width]
 
     def to_fractions(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes (n, 4) in input pixels -> (n, 4) float32 fractions of the picture, within [0, 1]."""

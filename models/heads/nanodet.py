@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.errors import SessionError
-from models.heads.common import Candidates, Floats, Outputs, check_cells, grid, logit, sigmoid, softmax, table
+from models.heads.common import Candidates, Floats, Outputs, check_cells, grid, logit, sigmoid, table
 from models.manifest import NanoDetHead
 
 
@@ -24,15 +24,22 @@ class NanoDetDecoder:
         cells, strides = grid(size, spec.strides)
         check_cells(channels.shape[1], len(cells))
         best = channels[: self._classes].max(0)
-        found = np.flatnonzero(best >= (logit(threshold) if spec.scores == "logits" else threshold))
+        logits = spec.scores == "logits"
+        found = np.flatnonzero(best >= (logit(threshold) if logits else threshold))
         rows = channels[:, found]
+        scores = sigmoid(best[found]) if logits else best[found]
         labels = rows[: self._classes].argmax(0).astype(np.int16)
-        scores = sigmoid(best[found]) if spec.scores == "logits" else best[found]
-        sides = softmax(rows[self._classes :].T.reshape(len(found), 4, spec.bins)) @ self._distances
-        stride = strides[found, None]
-        centres = (cells[found] + np.float32(spec.offset)) * stride
-        sides *= stride
-        return Candidates(np.hstack((centres - sides[:, :2], centres + sides[:, 2:])), scores, labels)
+        sides = self._sides(rows[self._classes :]) * strides[found]
+        centres = ((cells[found] + np.float32(spec.offset)) * strides[found, None]).T
+        corners = np.concatenate((centres - sides[:2], centres + sides[2:]))
+        return Candidates(np.ascontiguousarray(corners.T), scores, labels)
+
+    def _sides(self, logits: Floats) -> Floats:
+        """Expected distances, (4, n) in strides, of (4 x bins, n) logits."""
+        # Softmax by hand along the middle axis: cells stay innermost, which is several times faster.
+        bins = logits.reshape(4, self._spec.bins, -1)
+        weights = np.exp(bins - bins.max(1, keepdims=True))
+        return np.asarray((self._distances @ weights) / weights.sum(1), np.float32)
 
     def _channels(self, outputs: Outputs) -> Floats:
         """(classes + 4 x bins, cells)."""
