@@ -12,7 +12,9 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -233,6 +235,16 @@ class NodeData(Closed):
     reason: Annotated[GapReason | None, NotNull] = None
 
 
+def _which(data: object) -> str:
+    told = "incident" in data if isinstance(data, dict) else isinstance(data, IncidentData)
+    return "incident" if told else "node"
+
+
+Data = Annotated[
+    Annotated[IncidentData, Tag("incident")] | Annotated[NodeData, Tag("node")], Discriminator(_which)
+]
+
+
 class EventDraft(Closed):
     """An event before the outbox gives it its sequence number."""
 
@@ -245,7 +257,7 @@ class EventDraft(Closed):
     datacontenttype: Literal["application/json"]
     dataschema: Literal["urn:sharpeyes:schema:event:v1"]
     traceparent: Annotated[str, Field(pattern=_TRACE), AfterValidator(_nonzero_trace)]
-    data: IncidentData | NodeData
+    data: Data
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
