@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import structlog
 
@@ -27,7 +27,7 @@ async def tail(
     timeout_s: float = 5.0,
     on_trouble: Callable[[str], None] | None = None,
     rng: random.Random | None = None,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Events of a district: the newest `last` of the stream, then each one as it arrives, without end.
 
     A lost connection is opened again where it broke off: nothing is skipped and nothing comes twice, unless
