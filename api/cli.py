@@ -95,6 +95,9 @@ def options(
     ] = False,
 ) -> None:
     """Edge video analytics for public-safety cameras: watches places, not people."""
+    from api import logs
+
+    logs.configure("warning")
 
 
 def main() -> None:

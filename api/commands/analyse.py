@@ -41,7 +41,6 @@ def analyse(
     ] = None,
 ) -> None:
     """Analyse a clip offline, as fast as it goes; the same clip gives the same results."""
-    from api import clip, logs
+    from api import clip
 
-    logs.configure("warning")
     clip.analyse_clip(clip.Job(source, *clip.choose_camera(config, camera), events, counts))

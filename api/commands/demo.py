@@ -31,9 +31,8 @@ def demo(
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
-    from api import logs, watching
+    from api import watching
     from api.demo import demo_config
 
-    logs.configure("warning")
     with TemporaryDirectory(prefix="sharpeyes-demo-", ignore_cleanup_errors=True) as folder:
         watching.run_node(demo_config(cameras, port, Path(folder)), for_s=for_, show_events=True)

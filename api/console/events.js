@@ -33,7 +33,9 @@ function row(event) {
   const data = event.data || {};
   const [, node, camera] = /^\/nodes\/([^/]+)(?:\/cameras\/([^/]+))?$/.exec(event.source) || [];
   const time = new Date(event.time);
-  const measures = Object.entries(data.measures || {}).map(([name, value]) => measure(name, value));
+  const measures = Object.entries(data.measures || {})
+    .filter(([name]) => !name.includes("stderr"))
+    .map(([name, value]) => measure(name, value));
   const when = cell("td", Number.isNaN(+time) ? event.time : time.toLocaleTimeString([], { hour12: false }), "time");
   when.title = String(event.time);
   const what = cell("td", typeName(kindOf(event)), "what");

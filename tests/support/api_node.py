@@ -94,5 +94,5 @@ class FakeNode:
     async def show(self, events: Sequence[Event]) -> None:
         """Put events on the board and wait until they are there."""
         self.board.post(events)
-        while not self.board.recent() or self.board.recent()[-1] is not events[-1]:
+        while self.board.recent(1) != [events[-1]]:  # noqa: ASYNC110 - the board announces only to readers
             await asyncio.sleep(0)

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from tests.support.api_node import STATUS, FakeNode, make_events
 
 from api import serve as serving
 from api.errors import CommandError
 from api.serve import Outcome, RunningNode, serve
 from edge.config import Config
+from tests.support.api_node import STATUS, FakeNode, make_events
 
 pytestmark = pytest.mark.asyncio
 
@@ -197,7 +197,7 @@ async def test_a_privileged_port_is_explained() -> None:
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:"),
-        ("0.0.0.0", "http://127.0.0.1:"),
+        ("0.0.0.0", "http://127.0.0.1:"),  # noqa: S104
         ("::1", "http://[::1]:"),
         ("::", "http://[::1]:"),
     ],
