@@ -22,7 +22,9 @@ _LEAP_S = 1e6
 class _InterruptibleTime:
     """The `time` module with a `monotonic` that leaps ahead at each call in a thread that shall stop.
 
-    It leaps at *each* call because PyAV stores the start of a time-out from the same clock.
+    PyAV takes the start of a time-out from the same clock. That is the first call of a read, which therefore
+    never leaps: PyAV refuses to work with a start in the future, and closing the container later would look
+    at it again. Opening takes a second start half-way; so each call leaps beyond the one before.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -36,11 +38,14 @@ class _InterruptibleTime:
     def monotonic(self) -> float:
         now = time.monotonic()
         stopping: Callable[[], bool] | None = getattr(self._local, "stopping", None)
-        return now + _LEAP_S * next(self._leaps) if stopping is not None and stopping() else now
+        if stopping is None:
+            return now
+        first, self._local.started = not self._local.started, True
+        return now if first or not stopping() else now + _LEAP_S * next(self._leaps)
 
     @contextmanager
     def until(self, stopping: Callable[[], bool]) -> Iterator[None]:
-        self._local.stopping = stopping
+        self._local.stopping, self._local.started = stopping, False
         try:
             yield
         finally:

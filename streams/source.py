@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol, cast
 
@@ -38,6 +39,9 @@ _FORMATS = (
     ",h264,hevc,m4v,obu,ivf,ogg,asf,wtv,nut,yuv4mpegpipe"
 )
 _PACING_LIMIT_S = 2.0
+# Formats without times of their own: FFmpeg pretends that every camera sends 25 pictures a second.
+_TIMELESS = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe"})
+_MICROSECOND = Fraction(1, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ class ContainerSource:
             self._container.close()
             raise OpenError(f"{url}: has no video; name the address of a video stream")
         self._stream = video[0]
+        self._container_format = self._container.format.name
         context = cast("av.VideoCodecContext | None", self._stream.codec_context)
         if context is None:
             self._container.close()
@@ -159,7 +164,7 @@ class ContainerSource:
                 )
         except av.FFmpegError as error:  # its text holds the URL with the password
             took_s = time.monotonic() - started_s
-            reason = _reason(error, url, took_s >= options.open_timeout_s, options.open_timeout_s)
+            reason = _reason(error, url, took_s, options.open_timeout_s)
         except (OSError, ValueError, UnicodeError) as error:
             reason = type(error).__name__
         raise OpenError(f"{url}: {'stopped while opening' if self._stopping() else reason}")
@@ -173,6 +178,7 @@ class ContainerSource:
         """
         pace = _Pace(self._clock, self._stop) if self._options.realtime and not self._url.live else None
         demux = self._container.demux(self._stream) if not self._closing.is_set() else iter(())
+        timeless = self._url.live and self._container_format in _TIMELESS
         while not self._stopping():
             payload = self._read(demux)
             if payload is None:
@@ -181,6 +187,9 @@ class ContainerSource:
                 self.damaged += 1
             if payload.size == 0:
                 continue
+            if timeless:
+                payload.time_base = _MICROSECOND
+                payload.pts = payload.dts = round(self._clock.monotonic() * 1e6)
             packet = _packet(payload)
             if pace is not None:
                 pace.wait(_decoding_time(payload, packet))
@@ -196,7 +205,7 @@ class ContainerSource:
             if self._stopping():
                 return None
             limit_s = self._options.read_timeout_s
-            reason = _reason(error, self._url, time.monotonic() - started_s >= limit_s, limit_s)
+            reason = _reason(error, self._url, time.monotonic() - started_s, limit_s)
             raise ReadError(f"{self._url}: {reason}") from None
         if self._stopping():
             return None
@@ -244,7 +253,7 @@ def _decoding_time(payload: av.Packet[av.VideoStream], packet: Packet) -> float 
     return float(payload.dts * payload.time_base) if payload.dts is not None else packet.pts_s
 
 
-def _reason(error: av.FFmpegError, url: SourceUrl, timed_out: bool, limit_s: float) -> str:
+def _reason(error: av.FFmpegError, url: SourceUrl, took_s: float, limit_s: float) -> str:
     """What went wrong and what helps, without FFmpeg's copy of the URL."""
     kinds: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
         (av.error.HTTPUnauthorizedError, "user name or password refused; correct them in the source"),
@@ -258,7 +267,8 @@ def _reason(error: av.FFmpegError, url: SourceUrl, timed_out: bool, limit_s: flo
         (av.error.ProtocolNotFoundError, "asked for a protocol that is not allowed here"),
         ((av.error.InvalidDataError, av.error.ArgumentError), "not a video stream that can be read"),
     )
-    if timed_out:
+    # A time-out comes as ExitError, or dressed up as whatever the demuxer was in the middle of.
+    if isinstance(error, av.error.ExitError) or took_s >= limit_s:
         return f"silent for {limit_s:g} s"
     for kind, text in kinds:
         if isinstance(error, kind):

@@ -1,6 +1,7 @@
 """A real RTSP camera for tests and benchmarks, clips made in code, and a sink that can be waited on."""
 
 import functools
+import itertools
 import os
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ import av
 import numpy as np
 import pytest
 
+from streams.errors import StreamEndedError
 from streams.frame import Frame
+from streams.packet import Packet, PacketSource
 from streams.sim.serve import RtspServer, ServeError, find_python
 
 PATIENCE_S = 20.0
@@ -29,7 +32,7 @@ def _python_or_reason() -> tuple[str | None, str]:
 
 
 def require_server() -> str:
-    """The Python that runs the server; skips the test where there is none, or fails it where there must be."""
+    """The Python that runs the server; without one the test is skipped, or fails where it must not be."""
     python, reason = _python_or_reason()
     if python is None:
         refuse(reason)
@@ -88,12 +91,28 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
     if openssl is None:
         refuse("making a certificate needs openssl")
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)],
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(certificate), "-keyout", str(key)),
+        ],
         check=True,
         capture_output=True,
     )
     return certificate, key
+
+
+def read_all(source: PacketSource) -> list[Packet]:
+    """The packets of a source that ends of its own accord."""
+    packets: list[Packet] = []
+    with pytest.raises(StreamEndedError, match="ended"):
+        packets.extend(source.packets())
+    return packets
+
+
+def rises(frames: Sequence[Frame]) -> bool:
+    """Whether each frame is later than the one before."""
+    return all(later.pts_s > earlier.pts_s for earlier, later in itertools.pairwise(frames))
 
 
 class CollectingSink:
@@ -114,7 +133,9 @@ class CollectingSink:
             self.gated += 1
             self._changed.notify_all()
 
-    def wait_for(self, condition: Callable[[list[Frame]], bool], timeout_s: float = PATIENCE_S) -> list[Frame]:
+    def wait_for(
+        self, condition: Callable[[list[Frame]], bool], timeout_s: float = PATIENCE_S
+    ) -> list[Frame]:
         """The frames so far, once `condition` holds of them.
 
         Raises:

@@ -9,20 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.decode import DecodedPicture, Decoder
-from streams.errors import ReadError, StreamEndedError
+from streams.errors import ReadError
 from streams.packet import Packet, StreamInfo
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
-from tests.support.rtsp import write_clip
+from tests.support.rtsp import read_all, write_clip
 
 
 def _packets(path: Path) -> tuple[StreamInfo, list[Packet]]:
     """Byte-stream packets with in-band parameter sets, as a camera sends them."""
     source = open_source(SourceUrl.parse(str(path)), SourceOptions(realtime=False))
-    packets = []
-    with pytest.raises(StreamEndedError):
-        for packet in source.packets():
-            packets.append(packet)
+    packets = read_all(source)
     return source.info, packets
 
 
@@ -108,9 +105,7 @@ def test_another_codec_behind_the_same_stream_is_given_up(tmp_path: Path) -> Non
     _, packets = _clip(tmp_path, "clip.mkv", codec="mjpeg", frames=10)
     decoder = Decoder(StreamInfo("h264", 0, 0))
     with pytest.raises(ReadError, match="not decodable"):
-        for _ in range(1000):
-            for packet in packets:
-                decoder.decode(packet)
+        [decoder.decode(packet) for _ in range(1000) for packet in packets]
 
 
 def test_without_marked_keyframes_it_resumes_some_time(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
 """Files and silent servers behind the one door; no address's secret comes back out of it."""
 
+import base64
+import http.server
 import socket
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from streams.clock import SystemClock
-from streams.errors import OpenError, SourceUrlError, StreamEndedError, StreamError
-from streams.packet import Packet
+from streams.decode import Decoder
+from streams.errors import OpenError, ReadError, SourceUrlError, StreamError
 from streams.source import ContainerSource, SourceOptions, open_source
 from streams.url import SourceUrl
-from tests.support.rtsp import write_clip
+from tests.support.rtsp import PATIENCE_S, read_all, write_clip
 
 FAST = SourceOptions(realtime=False)
 
@@ -36,14 +41,6 @@ class PacingClock:
         return event.is_set()
 
 
-def _read(source: ContainerSource) -> list[Packet]:
-    packets = []
-    with pytest.raises(StreamEndedError, match="ended"):
-        for packet in source.packets():
-            packets.append(packet)
-    return packets
-
-
 def _open(path: Path, options: SourceOptions = FAST, **more: object) -> ContainerSource:
     source = open_source(SourceUrl.parse(str(path)), options, **more)  # type: ignore[arg-type]
     assert isinstance(source, ContainerSource)
@@ -53,7 +50,7 @@ def _open(path: Path, options: SourceOptions = FAST, **more: object) -> Containe
 def test_a_file_gives_its_packets_and_ends(tmp_path: Path) -> None:
     source = _open(write_clip(tmp_path / "clip.mp4", frames=30))
     assert (source.info.codec, source.info.width, source.info.height) == ("h264", 160, 128)
-    packets = _read(source)
+    packets = read_all(source)
     source.close()
     source.close()
     assert [packet.pts_s for packet in packets] == pytest.approx([index / 25 for index in range(30)])
@@ -64,23 +61,29 @@ def test_a_file_gives_its_packets_and_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec"),
-    [("a.mp4", "libx265"), ("a.mkv", "mjpeg"), ("a.avi", "mpeg4"), ("a.ts", "libx264"), ("a.h264", "libx264")],
+    [
+        ("a.mp4", "libx265"),
+        ("a.mkv", "mjpeg"),
+        ("a.avi", "mpeg4"),
+        ("a.ts", "libx264"),
+        ("a.h264", "libx264"),
+    ],
 )
 def test_containers_and_codecs(tmp_path: Path, name: str, codec: str) -> None:
-    assert len(_read(_open(write_clip(tmp_path / name, codec=codec, frames=12)))) == 12
+    assert len(read_all(_open(write_clip(tmp_path / name, codec=codec, frames=12)))) == 12
 
 
 def test_a_file_played_as_a_camera_keeps_its_pace(tmp_path: Path) -> None:
     clock = PacingClock()
     path = write_clip(tmp_path / "clip.mp4", frames=30, b_frames=2)
-    _read(_open(path, SourceOptions(realtime=True), clock=clock))
+    read_all(_open(path, SourceOptions(realtime=True), clock=clock))
     assert sum(clock.waits) == pytest.approx(29 / 25, abs=0.1)
     assert max(clock.waits) == pytest.approx(1 / 25, abs=0.001)
 
 
 def test_as_fast_as_it_goes_waits_for_nothing(tmp_path: Path) -> None:
     clock = PacingClock()
-    _read(_open(write_clip(tmp_path / "clip.mp4"), clock=clock))
+    read_all(_open(write_clip(tmp_path / "clip.mp4"), clock=clock))
     assert clock.waits == []
 
 
@@ -104,7 +107,7 @@ def test_stop_and_close_end_the_packets_without_an_error(tmp_path: Path) -> None
 def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.ts")
     path.write_bytes(path.read_bytes()[:-3000])
-    assert 0 < len(_read(_open(path))) < 50
+    assert 0 < len(read_all(_open(path))) < 50
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,10 @@ def test_a_truncated_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
         (lambda path: path.mkdir(), "is a directory"),
         (lambda path: path.write_bytes(b"nothing of the kind" * 100), "not a video stream"),
         (lambda path: path.write_text("ffconcat version 1.0\nfile /etc/hostname\n"), "not a video stream"),
-        (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"), "not a video stream"),
+        (
+            lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"),
+            "not a video stream",
+        ),
     ],
 )
 def test_what_cannot_be_opened_says_why(tmp_path: Path, make: object, says: str) -> None:
@@ -131,12 +137,10 @@ def test_a_path_is_never_taken_for_a_protocol(tmp_path: Path) -> None:
 
 
 def test_an_audio_file_has_no_video(tmp_path: Path) -> None:
-    import av
-
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000)
-        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 8000
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
@@ -203,3 +207,94 @@ def test_simulated_scenes_come_from_the_simulator() -> None:
 def test_refused_options(arguments: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
         SourceOptions(**arguments)  # type: ignore[arg-type]
+
+
+class MotionJpegCamera(http.server.BaseHTTPRequestHandler):
+    """Pushes JPEG pictures for as long as anybody looks, to whoever knows the password."""
+
+    pictures: tuple[bytes, ...] = ()
+    credentials = "Basic " + base64.b64encode(b"operator:swordfish").decode()
+
+    def do_GET(self) -> None:
+        if self.headers.get("Authorization") != self.credentials:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        for picture in self.pictures:
+            self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\n")
+            self.wfile.write(f"Content-Length: {len(picture)}\r\n\r\n".encode() + picture + b"\r\n")
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def motion_jpeg(tmp_path: Path) -> Iterator[int]:
+    """The port of a Motion JPEG camera."""
+    clip = read_all(_open(write_clip(tmp_path / "clip.mkv", codec="mjpeg", frames=20)))
+    camera = type("Camera", (MotionJpegCamera,), {"pictures": tuple(bytes(each.payload) for each in clip)})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), camera) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join(PATIENCE_S)
+
+
+def test_motion_jpeg_over_http_gets_the_times_at_which_it_came(motion_jpeg: int) -> None:
+    clock = PacingClock()
+    url = SourceUrl.parse(f"http://operator:swordfish@127.0.0.1:{motion_jpeg}/video")
+    source = open_source(url, SourceOptions(), clock=clock)
+    decoder, pictures, came = Decoder(source.info), [], []
+    packets = source.packets()
+    for _ in range(10):
+        clock.now_s += 0.3
+        came.append(clock.now_s)
+        pictures += decoder.decode(next(packets))
+    source.close()
+    assert [picture.pts_s for picture in pictures] == pytest.approx(came, abs=1e-5)
+    assert (pictures[0].picture.width, pictures[0].picture.height) == (160, 128)
+
+
+def test_a_wrong_password_over_http_names_the_cure(motion_jpeg: int) -> None:
+    url = SourceUrl.parse(f"http://operator:sardines@127.0.0.1:{motion_jpeg}/video")
+    with pytest.raises(OpenError, match="user name or password refused") as caught:
+        open_source(url, SourceOptions())
+    assert "sardines" not in str(caught.value)
+
+
+def test_a_camera_that_falls_silent_is_a_read_error(tmp_path: Path) -> None:
+    """An MPEG transport stream over HTTP that stops in the middle without an end."""
+    data = write_clip(tmp_path / "clip.ts").read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = SourceUrl.parse(f"http://127.0.0.1:{server.getsockname()[1]}/live")
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + data)
+                done.wait(PATIENCE_S)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        source = open_source(url, SourceOptions(read_timeout_s=0.3))
+        with pytest.raises(ReadError, match=r"silent for 0\.3 s"):
+            list(source.packets())
+        source.close()
+        done.set()
+        thread.join(PATIENCE_S)
+
+
+def test_empty_and_corrupt_packets_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _open(write_clip(tmp_path / "clip.mp4"))
+    whole = read_all(source)[0].payload
+    whole.is_corrupt = True
+    script = iter([av.Packet(), whole, av.Packet(), None])
+    monkeypatch.setattr(source, "_read", lambda demux: next(script))
+    assert [packet.payload for packet in source.packets()] == [whole]
+    assert source.damaged == 3
