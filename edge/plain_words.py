@@ -18,7 +18,6 @@ _WORDS = {
     "tuple_type": "must be a list",
     "model_type": "must be a section with keys of its own, or be left out",
     "model_attributes_type": "must be a section with keys of its own, or be left out",
-    "path_type": "must be a path, as text",
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",

@@ -145,11 +145,12 @@ def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None) -> Zone:
     key, corners = f"zones[{index}].polygon", as_points(zone.polygon)
     if zone.units == "image":
         _inside_picture(key, corners)
+    least = _LEAST_PICTURE_SHARE if zone.units == "image" else _LEAST_GROUND_M2
+    on_a_line = np.linalg.matrix_rank(corners - corners[0], tol=1e-9) < 2
+    if on_a_line or (polygon_area(corners) < least and not self_intersects(corners)):
+        raise SiteError(key, "has (nearly) no area")
     if self_intersects(corners):
         raise SiteError(key, "crosses itself: list the corners in order around the zone")
-    least = _LEAST_PICTURE_SHARE if zone.units == "image" else _LEAST_GROUND_M2
-    if polygon_area(corners) < least:
-        raise SiteError(key, "has (nearly) no area")
     if plane is None:
         return Zone(zone.id, corners, zone.units, None, 1.0, zone.capacity)
     floor, share = _floor(index, zone, corners, plane)

@@ -1,0 +1,89 @@
+import pytest
+from pydantic import ValidationError
+
+from edge.config import CameraConfig, Config, FaultsError, suggestion
+
+ZONE = {"id": "z", "polygon": [(0, 0), (1, 0), (1, 1)]}
+
+
+def faults(**more: object) -> list[tuple[tuple[str | int, ...], str]]:
+    with pytest.raises(ValidationError) as caught:
+        CameraConfig.model_validate({"id": "gate", "source": "x.mp4", **more})
+    (detail,) = caught.value.errors()
+    error = detail["ctx"]["error"]
+    assert isinstance(error, FaultsError)
+    return [(fault.path, fault.text) for fault in error.faults]
+
+
+def test_the_smallest_configuration():
+    config = Config.model_validate({"cameras": [{"id": "gate", "source": "x.mp4"}]})
+    assert config.cameras[0].analysed_fps == 5.0
+    assert config.redis.url is None
+
+
+def test_secrets_are_not_shown():
+    camera = CameraConfig.model_validate({"id": "gate", "source": "rtsp://u:hush@h/1"})
+    assert "hush" not in f"{camera} {camera!r} {camera.model_dump_json()}"
+
+
+def test_ids_are_distinct():
+    assert faults(zones=[ZONE, ZONE])[0][0] == ("zones", 1, "id")
+    line = {"id": "l", "points": [(0, 0), (1, 1)]}
+    assert faults(lines=[line, line])[0][0] == ("lines", 1, "id")
+    with pytest.raises(ValidationError, match="camera id 'gate' is used twice"):
+        Config.model_validate({"cameras": [{"id": "gate", "source": "x.mp4"}] * 2})
+
+
+def test_rules_watch_what_is_declared():
+    rules = [{"kind": "hazard.intrusion", "zone": "zz"}, {"kind": "hazard.line", "line": "z"}]
+    assert faults(zones=[ZONE], rules=rules) == [
+        (("rules", 0, "zone"), "'zz' is no zone of this camera; did you mean 'z'?"),
+        (("rules", 1, "line"), "'z' is no line of this camera"),
+    ]
+
+
+def test_two_rules_of_a_kind_do_not_share_a_place():
+    rules = [{"kind": "hazard.intrusion", "zone": "z"}] * 2
+    ((path, text),) = faults(zones=[ZONE], rules=rules)
+    assert path == ("rules", 1, "kind")
+    assert "rules[0]" in text
+
+
+def test_metres_need_a_survey_and_a_survey_four_points():
+    point = {"image": (0.1, 0.1), "ground": (0, 0)}
+    assert faults(ground=[point])[0][0] == ("ground",)
+    lines = [{"id": "l", "points": [(0, 0), (1, 1)], "units": "ground"}]
+    zones = [{**ZONE, "units": "ground"}]
+    assert [path for path, _ in faults(zones=zones, lines=lines)] == [
+        ("zones", 0, "units"),
+        ("lines", 0, "units"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"blue_per_m2": 3.0},
+        {"red_per_m2": 1.0},
+        {"capacity_shares": (0.9, 0.8, 1.0, 1.2)},
+        {"capacity_shares": (0.0, 0.8, 1.0, 1.2)},
+        {"hysteresis": 1.0},
+        {"hold_s": -1},
+    ],
+)
+def test_density_levels_rise(rule):
+    with pytest.raises(ValidationError):
+        CameraConfig.model_validate(
+            {
+                "id": "a",
+                "source": "x",
+                "zones": [ZONE],
+                "rules": [{"kind": "crowd.density", "zone": "z", **rule}],
+            }
+        )
+
+
+def test_suggestions():
+    assert suggestion("sourc", ["source", "place"]) == "; did you mean 'source'?"
+    assert suggestion("q", ["source"]) == "; known: source"
+    assert suggestion("q", []) == ""
