@@ -1,0 +1,1 @@
+"""What the product reaches, measured beside the alternatives in one run."""

@@ -1,0 +1,64 @@
+"""What the benchmarks share: clips rendered once, results as table and JSON, the machine's name."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+CACHE = Path(__file__).parent.parent / ".work" / "clips"
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """A simulated clip by what makes it; the same specification is rendered once and kept."""
+
+    scenario: str
+    seed: int
+    seconds: float
+    size: tuple[int, int] = (1920, 1080)
+    fps: float = 25.0
+
+    @property
+    def stem(self) -> str:
+        """File name without ending."""
+        width, height = self.size
+        return f"{self.scenario}-{self.seed}-{self.seconds:g}s-{width}x{height}-{self.fps:g}"
+
+
+def machine() -> str:
+    """Processor and cores, as the reader of a figure wants to know them."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        model = names[0] if names else model
+    return f"{os.cpu_count()} cores of {model}, Python {platform.python_version()}"
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on standard error, so that `--json` output stays alone on standard output."""
+    table = Table(title=title)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console(stderr=True).print(table)
+
+
+def save(name: str, result: Mapping[str, Any]) -> Path:
+    """Write a result as JSON under `benchmarks/results/`, with the machine that made it."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=1, ensure_ascii=False) + "\n")
+    return path

@@ -1,0 +1,167 @@
+"""The real job on real footage: `sharpeyes run` against a real RTSP server, visits and people counted.
+
+    python -m benchmarks.footage ../shared/media             # one loop of the footage: 2.5 minutes
+    python -m benchmarks.footage ../shared/media --loops 2 --json
+
+GStreamer plays `plaza.avi` and `one-by-one-person-detection.mp4` in real time, in a loop. In the
+latter somebody comes to a desk and goes away again six times: six incidents, no more and no fewer.
+"""
+
+import argparse
+import contextlib
+import json
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.common import save, show
+from streams.sim.serve import RtspServer
+
+DESK = "one-by-one-person-detection.mp4"
+PLAZA = "plaza.avi"
+LOOP_S = 139.4
+"""Length of the desk's footage."""
+VISITS = 6
+WARM_UP_S = 5.0
+"""Counts before this are of tracks that are still being confirmed."""
+
+CONFIG = """
+node: {{id: footage, district: "360103", data_dir: "{data}", heartbeat_s: 60}}
+http: {{port: {http}}}
+cameras:
+  - id: desk
+    source: rtsp://127.0.0.1:{port}/desk
+    analysed_fps: 5
+    zones:
+      - {{id: desk-area, polygon: [[0.35, 0.25], [0.80, 0.25], [0.80, 1.0], [0.35, 1.0]]}}
+    rules:
+      - {{kind: hazard.intrusion, zone: desk-area, min_presence_s: 1, release_s: 3}}
+  - id: plaza
+    source: rtsp://127.0.0.1:{port}/plaza
+    analysed_fps: 5
+    zones:
+      - {{id: hall, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]], capacity: 500}}
+    rules:
+      - {{kind: crowd.density, zone: hall}}
+"""
+
+
+@contextlib.contextmanager
+def running_node(folder: Path, port: int) -> Iterator[str]:
+    """A running `sharpeyes run`; yields the address of its HTTP interface, and ends it as Ctrl-C does."""
+    http = free_port()
+    config = folder / "footage.yaml"
+    config.write_text(CONFIG.format(data=folder / "data", port=port, http=http))
+    log = (folder / "node.log").open("w")
+    process = subprocess.Popen([sys.executable, "-m", "api.cli", "run", str(config)], stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{http}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cameras(page: str) -> dict[str, Any]:
+    """The node's cameras by id; empty while it is not up yet."""
+    try:
+        with urllib.request.urlopen(f"{page}/cameras", timeout=2) as reply:  # noqa: S310 - our own node
+            return {camera["id"]: camera for camera in json.load(reply)}
+    except OSError:
+        return {}
+
+
+def delivered(data: Path) -> list[dict[str, Any]]:
+    """Every event that has reached Redis, in order."""
+    with redis.Redis.from_url((data / "broker.url").read_text().strip()) as client:
+        entries = client.xrange("sharpeyes:{360103}:events")
+    return [json.loads(fields[b"ce"]) for _, fields in entries]
+
+
+def measure(media: Path, loops: int) -> dict[str, Any]:
+    """Play, watch, and count what arrived in Redis."""
+    seconds = loops * LOOP_S
+    mounts = ["--port", "0", "--mount", f"desk={media / DESK}", "--mount", f"plaza={media / PLAZA}"]
+    people: list[int] = []
+    with (
+        tempfile.TemporaryDirectory() as name,
+        RtspServer(mounts) as server,
+        running_node(Path(name), server.port) as page,
+        Progress(console=Console(stderr=True)) as progress,
+    ):
+        while cameras(page).get("desk", {}).get("analysed_fps", 0) == 0:
+            time.sleep(0.1)
+        task = progress.add_task("playing the footage", total=seconds)
+        started_s = time.monotonic()
+        while (elapsed_s := time.monotonic() - started_s) < seconds:
+            progress.update(task, completed=elapsed_s)
+            seen = cameras(page)
+            people += [zone["count"] for zone in seen["plaza"]["zones"]] if elapsed_s > WARM_UP_S else []
+            time.sleep(0.5)
+        last = cameras(page)
+        events = delivered(Path(name) / "data")
+    visits = [
+        e
+        for e in events
+        if e["type"] == "org.sharpeyes.hazard.intrusion.v1" and e["data"]["phase"] == "begin"
+    ]
+    return {
+        "loops": loops,
+        "visits_expected": VISITS * loops,
+        "visits_delivered": len(visits),
+        "plaza_people_median": statistics.median(people),
+        "plaza_people_p10": statistics.quantiles(people, n=10)[0],
+        "plaza_people_p90": statistics.quantiles(people, n=10)[-1],
+        "other_events": sum(e["data"].get("phase") == "begin" for e in events) - len(visits),
+        "analysed_fps": {id_: round(camera["analysed_fps"], 2) for id_, camera in last.items()},
+        "dropped_unseen": {
+            id_: c["frames"]["superseded"] + c["frames"]["expired"] for id_, c in last.items()
+        },
+    }
+
+
+def main() -> None:
+    """Run it as a program."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("media", type=Path, help="folder with the footage")
+    parser.add_argument("--loops", type=int, default=1, help="how often the desk's footage plays")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    args = parser.parse_args()
+    missing = [name for name in (DESK, PLAZA) if not (args.media / name).is_file()]
+    if missing:
+        parser.error(
+            f"{args.media} has no {missing[0]}: it comes with Intel's sample-videos and OpenCV's sample data"
+        )
+    result = measure(args.media, args.loops)
+    show("Real footage over RTSP", ("what", "figure"), list(result.items()))
+    save("footage", result)
+    if args.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""The node: builds every part, runs them, and closes them in reverse."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict
+from importlib.metadata import version
+from threading import Event as Flag
+from threading import Thread
+
+import structlog
+
+from edge.board import EventBoard
+from edge.broker import MAX_ENTRIES, EmbeddedBroker
+from edge.config import CameraConfig, Config
+from edge.errors import BrokerError, EdgeError
+from edge.events import Event, EventContext
+from edge.health import Health, Pulse
+from edge.identifiers import Uuid7
+from edge.metrics import Faults, Metrics, NodeSample
+from edge.outbox import Outbox
+from edge.pipeline import Pipeline
+from edge.publisher import Publisher
+from edge.saver import Saver
+from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
+from edge.watch import CameraWatch
+from models.detector import Detector
+from models.tracker import Tracker
+from models.zoo import load_detector
+from streams.clock import Clock, SystemClock
+from streams.mailbox import Mailbox
+from streams.reader import Reader, ReaderOptions
+from streams.source import SourceOptions
+from streams.url import SourceUrl
+
+log = structlog.get_logger(__name__)
+
+HEALTH_PERIOD_S = 0.5
+JOIN_S = 2.0
+
+
+class Node:
+    """A running node. Open it with `async with Node.open(config) as node`; leaving closes everything.
+
+    Attributes:
+        config: what it was started with.
+        board: the newest events.
+        redis_url: where events go, credentials included; show `status().redis` instead.
+    """
+
+    redis_url: str
+    _detector: Detector
+    _outbox: Outbox
+    _publisher: Publisher
+    _pipeline: Pipeline
+    _saver: Saver
+
+    def __init__(self, config: Config, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self.config = config
+        self.board: EventBoard[Event] = EventBoard(loop)
+        self._clock, self._loop = clock, loop
+        self._started_utc, self._started_s = clock.utc(), clock.monotonic()
+        self._stop = Flag()
+        self._failure: asyncio.Future[None] = loop.create_future()
+        self._new_id = Uuid7(clock.utc)
+        self._metrics = Metrics()
+        self._broker = None if config.redis.url else EmbeddedBroker(config.node.data_dir)
+        self._mailbox = Mailbox({camera.id: camera.max_age_s for camera in config.cameras}, clock)
+        self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
+        self._watches: dict[str, CameraWatch] = {}
+        self._health = Health(
+            {camera.id: (camera, self._context(camera)) for camera in config.cameras},
+            EventContext(config.node.id, config.node.district, self._new_id),
+            config.node.heartbeat_s,
+            self._started_s,
+            self._new_id,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, config: Config, clock: Clock | None = None) -> AsyncIterator["Node"]:
+        """Start a node and keep it running until the block is left.
+
+        Raises:
+            EdgeError, ModelError, StreamError: with the thing and the cure; nothing is left running.
+        """
+        node = cls(config, clock or SystemClock(), asyncio.get_running_loop())
+        async with AsyncExitStack() as stack:
+            await node._start(stack)
+            yield node
+
+    async def failed(self) -> None:
+        """Wait until something essential dies; raises what killed it."""
+        await asyncio.shield(self._failure)
+
+    # -- building -----------------------------------------------------------------------------------------
+
+    def _context(self, camera: CameraConfig) -> EventContext:
+        node = self.config.node
+        return EventContext(node.id, node.district, self._new_id, camera.id, camera.place)
+
+    def _reader(self, camera: CameraConfig) -> Reader:
+        source = SourceOptions(camera.transport, camera.open_timeout_s, camera.read_timeout_s)
+        return Reader(
+            camera.id,
+            SourceUrl.parse(camera.source.get_secret_value()),
+            ReaderOptions(source, camera.analysed_fps),
+            self._mailbox,
+            self._clock,
+            random.Random(),  # noqa: S311 - jitter of retries, no secret
+        )
+
+    def _watch(self, camera: CameraConfig) -> CameraWatch:
+        tracker = Tracker(self.config.model.threshold)
+        return CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id)
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start part after part; what is started first is closed last."""
+        model, node = self.config.model, self.config.node
+        self._outbox = stack.enter_context(Outbox(node.data_dir / "outbox.db", self.config.outbox.max_bytes))
+        stack.push_async_callback(asyncio.to_thread, self._stop_broker)
+        stack.push_async_callback(asyncio.to_thread, self._stop_readers)
+        for reader in self._readers.values():  # opening a stream takes longest, so it comes first
+            reader.start()
+        self._detector, self.redis_url = await asyncio.gather(
+            asyncio.to_thread(load_detector, model.detector, model.providers, model.threads),
+            asyncio.to_thread(self._start_broker),
+        )
+        self._publisher = Publisher(self._outbox, self.redis_url, node.district, self._max_entries())
+        await stack.enter_async_context(self._publisher)
+        self._saver = Saver(self._outbox, self.board.post, self._metrics, self._clock, self._stop)
+        self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)
+        self._start_pipeline(stack)
+        self._metrics.watch(self._sample)
+        tending = asyncio.create_task(self._tend(), name="health")
+        tending.add_done_callback(self._tending_ended)
+        stack.push_async_callback(_cancelled, tending)
+        stack.callback(self.board.close)
+
+    def _start_broker(self) -> str:
+        if self._broker is None:
+            assert self.config.redis.url is not None  # noqa: S101 - one of the two is there, see __init__
+            return self.config.redis.url.get_secret_value()
+        self._broker.start()
+        return self._broker.url
+
+    def _max_entries(self) -> int:
+        wanted = self.config.redis.max_entries
+        return wanted if self._broker is None else min(wanted, MAX_ENTRIES)
+
+    def _start_pipeline(self, stack: AsyncExitStack) -> None:
+        self._pipeline = Pipeline(
+            self._mailbox, self._detector, self._watches, self._saver.save, self._metrics, self._clock
+        )
+        thread = Thread(target=self._run_pipeline, name="pipeline", daemon=True)
+        stack.push_async_callback(asyncio.to_thread, self._stop_pipeline, thread)
+        thread.start()
+
+    # -- running ------------------------------------------------------------------------------------------
+
+    def _run_pipeline(self) -> None:
+        try:
+            self._pipeline.run(self._stop)
+        except BaseException as exc:
+            log.exception("the pipeline died")
+            with suppress(RuntimeError):  # the loop may be gone by then
+                self._loop.call_soon_threadsafe(self._fail, exc)
+
+    async def _tend(self) -> None:
+        """Twice a second: the cameras' pulses, the heartbeat, the embedded server's life."""
+        while True:
+            await asyncio.to_thread(self._tend_once)
+            await asyncio.sleep(HEALTH_PERIOD_S)
+
+    def _tend_once(self) -> None:
+        pulses = {id_: self._pulse(id_) for id_ in self._readers}
+        self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
+        if self._broker is not None and not self._broker.running and not self._stop.is_set():
+            try:
+                self._broker.restart()
+            except BrokerError as exc:
+                log.error("embedded server does not start again; events wait in the outbox", error=str(exc))
+
+    def _pulse(self, camera_id: str) -> Pulse:
+        counts = self._mailbox.counts(camera_id)
+        return Pulse(self._readers[camera_id].status().last_frame_mono_s, counts.decoded, counts.delivered)
+
+    def _tending_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._fail(exc)
+
+    def _fail(self, exc: BaseException) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(EdgeError(f"the node cannot go on: {type(exc).__name__}: {exc}"))
+            self._failure.exception()  # whether anybody waits for it or not
+
+    # -- ending -------------------------------------------------------------------------------------------
+
+    def _stop_pipeline(self, thread: Thread) -> None:
+        self._stop.set()
+        self._mailbox.close()
+        thread.join(JOIN_S)
+        if thread.is_alive():
+            log.error("the pipeline did not end in time")
+
+    def _stop_readers(self) -> None:
+        threads = [Thread(target=reader.stop) for reader in self._readers.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _stop_broker(self) -> None:
+        if self._broker is not None:
+            self._broker.stop()
+
+    # -- telling ------------------------------------------------------------------------------------------
+
+    def status(self) -> NodeStatus:
+        """What the node says about itself now; free of secrets."""
+        publisher = self._publisher.status()
+        return NodeStatus(
+            id=self.config.node.id,
+            version=version("sharpeyes"),
+            started_utc=self._started_utc,
+            uptime_s=self._clock.monotonic() - self._started_s,
+            detector=self._detector.name,
+            provider=self._detector.session.providers[0],
+            redis=self._publisher.display_url,
+            redis_up=publisher.connected,
+            outbox_pending=self._outbox.counts().pending,
+            events_published=publisher.published,
+            cameras=tuple(self._camera_status(camera) for camera in self.config.cameras),
+        )
+
+    def _camera_status(self, camera: CameraConfig) -> CameraStatus:
+        reader, watch = self._readers[camera.id].status(), self._watches[camera.id]
+        received, analysed = self._health.rates(camera.id)
+        age_s = None if watch.seen_mono_s is None else self._clock.monotonic() - watch.seen_mono_s
+        zones = ((id_, count) for id_, count in watch.zones.items())
+        return CameraStatus(
+            id=camera.id,
+            name=camera.place.name,
+            source=SourceUrl.parse(camera.source.get_secret_value()).display,
+            state=reader.state,
+            error=None if reader.state == "up" else reader.last_error,
+            width=reader.width,
+            height=reader.height,
+            codec=reader.codec,
+            received_fps=received,
+            analysed_fps=analysed,
+            frame_age_s=age_s,
+            frames=asdict(self._mailbox.counts(camera.id)),
+            reconnects=reader.reconnects,
+            zones=tuple(
+                ZoneStatus(id_, z.count, z.density_mean_per_m2, z.density_worst_cell_per_m2)
+                for id_, z in zones
+            ),
+            incidents=(*watch.open_incidents, *self._health.open_incidents(camera.id)),
+            calibrated=watch.site.ground is not None,
+        )
+
+    def readiness(self) -> Readiness:
+        """Whether the node does its work, and all that is missing in plain words.
+
+        It does while at least one camera is seen and events can be kept; a camera or a Redis that is away
+        for a while takes nothing from the others.
+        """
+        cameras = {id_: reader.status().state for id_, reader in self._readers.items()}
+        missing = [f"camera {id_} is {state}" for id_, state in cameras.items() if state != "up"]
+        publisher = self._publisher.status()
+        if not publisher.connected:
+            missing.append(f"redis: {publisher.last_error or 'not reached yet'}; events wait in the outbox")
+        if self._saver.blocked:
+            missing.append("the outbox: its disk refuses events, so analysis waits")
+        return Readiness("up" in cameras.values() and not self._saver.blocked, tuple(missing))
+
+    def _sample(self) -> NodeSample:
+        faults = {}
+        for id_, reader in self._readers.items():
+            seen = reader.status()
+            faults[id_] = Faults(seen.decode_errors, seen.timeline_repairs, self._pipeline.failures[id_])
+        return NodeSample(self.status(), self._outbox.counts(), faults, self._detector.sha256)
+
+    def metrics(self) -> tuple[bytes, str]:
+        """The metrics in Prometheus' text format, and its content type."""
+        return self._metrics.text()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task

@@ -1,0 +1,88 @@
+"""One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from edge.analysis import Analysis, ZoneCount
+from edge.config import CameraConfig
+from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_event
+from edge.health import RateMeter
+from edge.incidents import Change, Incidents, policies
+from edge.site import Site
+from models.detections import Detections
+from models.detector import Detector
+from models.tracker import Tracker
+
+DEGRADED_BELOW = 0.8
+"""Share of the configured rate under which an event says that it was seen with less than full attention."""
+
+
+class CameraWatch:
+    """Detections in, events out, for one camera.
+
+    Args:
+        camera: its configuration.
+        detector: gives the class names, and is named in every event.
+        context: who speaks.
+        tracker: this camera's own.
+        new_id: makes incident ids.
+
+    Attributes:
+        site: zones, lines and ground plane.
+        zones: people by zone at the last look.
+        open_incidents: as `kind/zone`, at the last look.
+        seen_mono_s: host time of the last analysed picture; None before the first.
+    """
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        detector: Detector,
+        context: EventContext,
+        tracker: Tracker,
+        new_id: Callable[[], str],
+    ) -> None:
+        self.camera = camera
+        self.site = Site.from_config(camera)
+        self.zones: dict[str, ZoneCount] = {}
+        self.open_incidents: tuple[str, ...] = ()
+        self.seen_mono_s: float | None = None
+        self._context = context
+        self._model = ModelRef(name=detector.name, sha256=detector.sha256)
+        self._tracker = tracker
+        self._analysis = Analysis(camera, self.site, detector.class_names)
+        self._incidents = Incidents(camera.id, policies(camera), new_id)
+        self._rate = RateMeter()
+        self._looks = 0
+        self._pts_s = 0.0
+
+    def update(self, detections: Detections, pts_s: float, utc: datetime) -> list[EventDraft]:
+        """What one picture changes.
+
+        Args:
+            detections: of this picture, low scores included.
+            pts_s: the picture's time on the camera's clock, above the last one's.
+            utc: wall time of the picture, for labels.
+        """
+        tracks = self._tracker.update(detections, pts_s)
+        look = self._analysis.update(tracks, pts_s)
+        self.zones = dict(look.zones)
+        self._pts_s = pts_s
+        self._looks += 1
+        self._rate.read(pts_s, self._looks)
+        changes = self._incidents.update(look.observations, pts_s, utc)
+        self.open_incidents = self._incidents.open
+        return self._drafts(changes)
+
+    def close(self, utc: datetime) -> list[EventDraft]:
+        """End what is open, since nobody looks any more."""
+        return self._drafts(self._incidents.close_all(self._pts_s, utc))
+
+    def _drafts(self, changes: list[Change]) -> list[EventDraft]:
+        if not changes:
+            return []
+        fps = self._rate.per_s
+        coverage = Coverage(
+            analysed_fps=round(fps, 2), degraded=fps < DEGRADED_BELOW * self.camera.analysed_fps
+        )
+        return [incident_event(self._context, c, model=self._model, coverage=coverage) for c in changes]
