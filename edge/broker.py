@@ -153,13 +153,15 @@ class EmbeddedBroker:
         """Start it again where it died, or stop and start it: same port, same password, same data.
 
         Raises:
-            BrokerError: it did not come up.
+            BrokerError: it did not come up; it may be tried again.
         """
+        if self._lock < 0:
+            raise BrokerError("the embedded server was never started, or stopped")
         self._end()
         try:
             self._run(time.monotonic() + timeout_s)
         except BaseException:
-            self.stop()
+            self._end()
             raise
         log.warning("embedded server started again", url=self.display_url)
 

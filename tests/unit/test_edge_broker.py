@@ -181,11 +181,21 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: py
     assert not broker.running
 
 
-def test_a_restart_that_fails_leaves_nothing(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EmbeddedBroker, "_answers", lambda self: False)
-    with pytest.raises(BrokerError, match="does not answer"):
-        broker.restart(timeout_s=0.05)
+def test_a_restart_that_fails_can_be_tried_again(
+    broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = broker.url
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedBroker, "_answers", lambda self: False)
+        with pytest.raises(BrokerError, match="does not answer"):
+            broker.restart(timeout_s=0.05)
     assert not broker.running
+    broker.restart()
+    assert broker.running
+    assert broker.url == url
+    broker.stop()
+    with pytest.raises(BrokerError, match="never started, or stopped"):
+        broker.restart()
 
 
 def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,214 @@
+"""The node's metrics for Prometheus. Hot paths touch a few histograms; all else is read when asked for."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import prometheus_client as prom
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from edge.outbox import NO_LEVEL, OutboxCounts
+from edge.status import CameraStatus, NodeStatus
+
+DROP_REASONS = ("gated", "superseded", "expired")
+"""Why a decoded picture is not analysed: decoded = these + delivered + waiting."""
+
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
+_DELAY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What was wrong with one camera's stream since the start.
+
+    Attributes:
+        decode_errors: packets that could not be decoded.
+        timeline_repairs: time stamps that were missing, repeated, went back or leapt.
+        analysis_errors: pictures on which the analysis failed.
+    """
+
+    decode_errors: int = 0
+    timeline_repairs: int = 0
+    analysis_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSample:
+    """The node at the moment of a scrape.
+
+    Attributes:
+        status: what the node says of itself.
+        outbox: what waits and went through.
+        faults: by camera id.
+        model_sha256: of the detector's weights.
+    """
+
+    status: NodeStatus
+    outbox: OutboxCounts
+    faults: Mapping[str, Faults]
+    model_sha256: str
+
+
+class Metrics(Collector):
+    """A registry of its own with the prefix `sharpeyes_`, and the standard `process_` metrics.
+
+    Labels are names from the configuration and closed tables: never ids of events, incidents or tracks.
+    """
+
+    def __init__(self) -> None:
+        self._sample: Callable[[], NodeSample] | None = None
+        self._registry = prom.CollectorRegistry()
+        prom.ProcessCollector(registry=self._registry)
+        self._stages = prom.Histogram(
+            "sharpeyes_inference_duration_seconds",
+            "Time for one picture, by model and stage (infer, analyse).",
+            ["model", "stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=self._registry,
+        )
+        self._frame_age = prom.Histogram(
+            "sharpeyes_frame_age_seconds",
+            "Age of a picture when its analysis ends, since its packet was read.",
+            buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
+        self._frame_to_event = prom.Histogram(
+            "sharpeyes_frame_to_event_seconds",
+            "From reading a picture's packet to its event on disk.",
+            buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
+        self._created = prom.Counter(
+            "sharpeyes_events_created",
+            "Events put into the outbox, by CloudEvents type and level.",
+            ["type", "level"],
+            registry=self._registry,
+        )
+
+    def watch(self, sample: Callable[[], NodeSample]) -> None:
+        """Have `sample` called on each scrape, on the scraping thread."""
+        self._sample = sample
+
+    def observe_stage(self, model: str, stage: str, seconds: float) -> None:
+        """Count the time that a stage took for one picture."""
+        self._stages.labels(model, stage).observe(seconds)
+
+    def observe_frame_age(self, seconds: float) -> None:
+        """Count the age of a picture at the end of its analysis."""
+        self._frame_age.observe(seconds)
+
+    def observe_frame_to_event(self, seconds: float) -> None:
+        """Count the time from a picture to its event on disk."""
+        self._frame_to_event.observe(seconds)
+
+    def count_event(self, type_: str, level: int | None) -> None:
+        """Count one event put into the outbox; level None for the node's own."""
+        self._created.labels(type_, _level(level)).inc()
+
+    def text(self) -> tuple[bytes, str]:
+        """Everything in Prometheus' text format, and its content type."""
+        return prom.generate_latest(self), prom.CONTENT_TYPE_PLAIN_0_0_4
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, as the client library asks for them."""
+        for family in self._registry.collect():
+            # without the moments of creation: as many series again, which nobody asks for
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+        if self._sample is not None:
+            sample = self._sample()
+            yield from _node_families(sample)
+            yield from _stream_families(sample)
+            yield from _scene_families(sample.status.cameras)
+
+
+def _node_families(sample: NodeSample) -> Iterator[Metric]:
+    status, outbox = sample.status, sample.outbox
+    build = {"version": status.version, "model": status.detector, "sha256": sample.model_sha256}
+    yield InfoMetricFamily("sharpeyes_build", "Program and detector that run.", build)
+    yield _gauge("redis_up", "Whether events reach Redis.", status.redis_up)
+    yield _gauge("outbox_pending_events", "Events that wait for Redis.", outbox.pending)
+    yield _gauge("outbox_pending_bytes", "Size of the events that wait.", outbox.bytes)
+    yield _gauge(
+        "outbox_oldest_event_age_seconds", "Age of the oldest event that waits.", outbox.oldest_age_s
+    )
+    published = CounterMetricFamily("sharpeyes_events_published", "Events that Redis has stored.")
+    published.add_metric([], status.events_published)
+    yield published
+    evicted = CounterMetricFamily(
+        "sharpeyes_outbox_evicted_events", "Events given up for want of space, by level.", labels=["level"]
+    )
+    for level, number in sorted(outbox.evicted.items()):
+        evicted.add_metric([_level(None if level == NO_LEVEL else level)], number)
+    yield evicted
+
+
+def _stream_families(sample: NodeSample) -> Iterator[Metric]:
+    cameras, faults = sample.status.cameras, sample.faults
+    up = GaugeMetricFamily("sharpeyes_stream_up", "Whether pictures arrive.", labels=["camera"])
+    waiting = GaugeMetricFamily(
+        "sharpeyes_frames_waiting", "Pictures that wait for analysis.", labels=["camera"]
+    )
+    dropped = CounterMetricFamily(
+        "sharpeyes_frames_dropped", "Decoded pictures left out, by reason.", labels=["camera", "reason"]
+    )
+    for camera in cameras:
+        up.add_metric([camera.id], camera.state == "up")
+        waiting.add_metric([camera.id], camera.frames["waiting"])
+        for reason in DROP_REASONS:
+            dropped.add_metric([camera.id, reason], camera.frames[reason])
+    yield from (up, waiting, dropped)
+    yield _by_camera("frames_decoded", "Pictures decoded.", ((c.id, c.frames["decoded"]) for c in cameras))
+    yield _by_camera(
+        "frames_delivered", "Pictures analysed.", ((c.id, c.frames["delivered"]) for c in cameras)
+    )
+    yield _by_camera("stream_reconnects", "Streams opened again.", ((c.id, c.reconnects) for c in cameras))
+    for name, text in (
+        ("decode_errors", "Packets that could not be decoded."),
+        ("timeline_repairs", "Time stamps that were missing or wrong."),
+        ("analysis_errors", "Pictures on which the analysis failed."),
+    ):
+        yield _by_camera(name, text, ((id_, getattr(fault, name)) for id_, fault in faults.items()))
+
+
+def _scene_families(cameras: Iterable[CameraStatus]) -> Iterator[Metric]:
+    age = GaugeMetricFamily(
+        "sharpeyes_last_frame_age_seconds", "Time since the last analysed picture.", labels=["camera"]
+    )
+    incidents = GaugeMetricFamily("sharpeyes_incidents_open", "Open incidents.", labels=["camera", "kind"])
+    place = ["camera", "zone"]
+    persons = GaugeMetricFamily("sharpeyes_zone_occupancy_persons", "People in a zone.", labels=place)
+    unit = "persons_per_square_meter"
+    mean = GaugeMetricFamily(f"sharpeyes_zone_density_{unit}", "Mean density of a zone.", labels=place)
+    worst = GaugeMetricFamily(
+        f"sharpeyes_zone_worst_cell_density_{unit}", "Density in a zone's fullest 4 m2.", labels=place
+    )
+    for camera in cameras:
+        if camera.frame_age_s is not None:
+            age.add_metric([camera.id], camera.frame_age_s)
+        for kind, number in sorted(Counter(name.split("/")[0] for name in camera.incidents).items()):
+            incidents.add_metric([camera.id, kind], number)
+        for zone in camera.zones:
+            persons.add_metric([camera.id, zone.id], zone.count)
+            if zone.density_mean_per_m2 is not None:
+                mean.add_metric([camera.id, zone.id], zone.density_mean_per_m2)
+            if zone.density_worst_cell_per_m2 is not None:
+                worst.add_metric([camera.id, zone.id], zone.density_worst_cell_per_m2)
+    yield from (age, incidents, persons, mean, worst)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"sharpeyes_{name}", text, value)
+
+
+def _by_camera(name: str, text: str, values: Iterable[tuple[str, int]]) -> Metric:
+    family = CounterMetricFamily(f"sharpeyes_{name}", text, labels=["camera"])
+    for camera_id, value in values:
+        family.add_metric([camera_id], value)
+    return family
+
+
+def _level(level: int | None) -> str:
+    return "none" if level is None else str(level)

@@ -1,0 +1,228 @@
+"""The metrics: what a scrape holds, that it parses, and that names and labels keep to the rules."""
+
+import re
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.metrics import Faults, Metrics, NodeSample
+from edge.outbox import OutboxCounts
+from edge.status import CameraStatus, NodeStatus, ZoneStatus
+
+SHA = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def camera(id_: str, **changes: Any) -> CameraStatus:
+    facts: dict[str, Any] = {
+        "id": id_,
+        "name": "",
+        "source": "sim://plaza",
+        "state": "up",
+        "error": None,
+        "width": 1280,
+        "height": 720,
+        "codec": "h264",
+        "received_fps": 25.0,
+        "analysed_fps": 5.0,
+        "frame_age_s": 0.08,
+        "frames": {"decoded": 100, "gated": 60, "superseded": 9, "expired": 1, "delivered": 29, "waiting": 1},
+        "reconnects": 2,
+        "zones": (ZoneStatus("plaza", 41, 2.1, 4.3), ZoneStatus("platform", 1)),
+        "incidents": ("crowd.density/plaza", "hazard.intrusion/platform", "hazard.intrusion/track"),
+        "calibrated": True,
+    }
+    return CameraStatus(**{**facts, **changes})
+
+
+def sample() -> NodeSample:
+    status = NodeStatus(
+        id="xihu-07",
+        version="0.1.0",
+        started_utc=datetime(2026, 11, 22, tzinfo=UTC),
+        uptime_s=60.0,
+        detector="nanodet-g-416-int8",
+        provider="CPUExecutionProvider",
+        redis="redis://127.0.0.1:6390/0",
+        redis_up=True,
+        outbox_pending=3,
+        events_published=39,
+        cameras=(
+            camera("gate-2"),
+            camera("gate-3", state="retrying", frame_age_s=None, zones=(), incidents=()),
+        ),
+    )
+    outbox = OutboxCounts(45, 39, 3, 3000, 1.5, {1: 0, 2: 0, 3: 0, 4: 1, 5: 2})
+    return NodeSample(status, outbox, {"gate-2": Faults(4, 5, 6), "gate-3": Faults()}, SHA)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    made = Metrics()
+    made.watch(sample)
+    made.observe_stage("nanodet-g-416-int8", "infer", 0.011)
+    made.observe_stage("nanodet-g-416-int8", "analyse", 0.001)
+    made.observe_frame_age(0.04)
+    made.observe_frame_to_event(0.06)
+    made.count_event("org.sharpeyes.crowd.density.v1", 2)
+    made.count_event("org.sharpeyes.node.heartbeat.v1", None)
+    return made
+
+
+def families(metrics: Metrics) -> dict[str, Metric]:
+    body, content_type = metrics.text()
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    return {family.name: family for family in text_string_to_metric_families(body.decode())}
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    """Every sample as `name{label=value}` without the prefix."""
+    return {
+        sample.name.removeprefix("sharpeyes_")
+        + "".join(f"{{{key}={value}}}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in families(metrics).values()
+        for sample in family.samples
+    }
+
+
+def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
+    found = values(metrics)
+    expected = {
+        f"build_info{{model=nanodet-g-416-int8}}{{sha256={SHA}}}{{version=0.1.0}}": 1,
+        "redis_up": 1,
+        "events_published_total": 39,
+        "events_created_total{level=2}{type=org.sharpeyes.crowd.density.v1}": 1,
+        "events_created_total{level=none}{type=org.sharpeyes.node.heartbeat.v1}": 1,
+        "outbox_pending_events": 3,
+        "outbox_pending_bytes": 3000,
+        "outbox_oldest_event_age_seconds": 1.5,
+        "outbox_evicted_events_total{level=4}": 1,
+        "outbox_evicted_events_total{level=none}": 2,
+        "stream_up{camera=gate-2}": 1,
+        "stream_up{camera=gate-3}": 0,
+        "stream_reconnects_total{camera=gate-2}": 2,
+        "frames_decoded_total{camera=gate-2}": 100,
+        "frames_delivered_total{camera=gate-2}": 29,
+        "frames_waiting{camera=gate-2}": 1,
+        "frames_dropped_total{camera=gate-2}{reason=gated}": 60,
+        "frames_dropped_total{camera=gate-2}{reason=superseded}": 9,
+        "frames_dropped_total{camera=gate-2}{reason=expired}": 1,
+        "decode_errors_total{camera=gate-2}": 4,
+        "timeline_repairs_total{camera=gate-2}": 5,
+        "analysis_errors_total{camera=gate-2}": 6,
+        "last_frame_age_seconds{camera=gate-2}": 0.08,
+        "incidents_open{camera=gate-2}{kind=crowd.density}": 1,
+        "incidents_open{camera=gate-2}{kind=hazard.intrusion}": 2,
+        "zone_occupancy_persons{camera=gate-2}{zone=plaza}": 41,
+        "zone_occupancy_persons{camera=gate-2}{zone=platform}": 1,
+        "zone_density_persons_per_square_meter{camera=gate-2}{zone=plaza}": 2.1,
+        "zone_worst_cell_density_persons_per_square_meter{camera=gate-2}{zone=plaza}": 4.3,
+        "inference_duration_seconds_count{model=nanodet-g-416-int8}{stage=infer}": 1,
+        "frame_age_seconds_count": 1,
+        "frame_to_event_seconds_sum": 0.06,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+    # unknown is absent, not zero
+    assert "last_frame_age_seconds{camera=gate-3}" not in found
+    assert "zone_density_persons_per_square_meter{camera=gate-2}{zone=platform}" not in found
+
+
+def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
+    found = {name: family for name, family in families(metrics).items() if not name.startswith("process_")}
+    assert len(found) > 20
+    labels: set[str] = set()
+    for name, family in found.items():
+        assert name.startswith("sharpeyes_")
+        assert family.documentation.endswith(".")
+        assert family.type != "unknown"
+        if family.type == "histogram":
+            assert name.endswith("_seconds")
+        assert not re.search(r"_(ms|milliseconds|minutes|kb|mb|percent)(_|$)", name)
+        for one in family.samples:
+            labels |= set(one.labels)
+            assert not one.name.endswith("_created")
+            assert (family.type == "counter") == one.name.endswith("_total")
+    assert labels == {
+        "camera",
+        "zone",
+        "kind",
+        "reason",
+        "level",
+        "type",
+        "model",
+        "sha256",
+        "version",
+        "stage",
+        "le",
+    }
+
+
+def test_the_process_is_there_and_nothing_of_the_default_registry(metrics: Metrics) -> None:
+    names = families(metrics)
+    assert "process_cpu_seconds" in names
+    assert not [name for name in names if name.startswith("python_")]
+
+
+def test_before_the_node_is_up_a_scrape_is_answered() -> None:
+    assert "sharpeyes_redis_up" not in families(Metrics())
+    assert "process_cpu_seconds" in families(Metrics())
+
+
+def test_two_nodes_in_a_process_do_not_mix(metrics: Metrics) -> None:
+    assert "events_created_total{level=2}{type=org.sharpeyes.crowd.density.v1}" not in values(Metrics())
+
+
+def test_threads_may_observe_while_another_scrapes(metrics: Metrics) -> None:
+    def observe() -> None:
+        for _ in range(500):
+            metrics.observe_stage("m", "infer", 0.01)
+            metrics.count_event("t", 4)
+
+    threads = [threading.Thread(target=observe) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        families(metrics)
+    for thread in threads:
+        thread.join(10)
+    assert values(metrics)["events_created_total{level=4}{type=t}"] == 1500
+
+
+# The examples that ship beside the metrics
+
+
+def rules() -> Iterator[dict[str, Any]]:
+    document = yaml.safe_load((DEPLOY / "prometheus-alerts.yml").read_text("utf-8"))
+    for group in document["groups"]:
+        yield from group["rules"]
+
+
+def test_alerts_and_dashboards_ask_for_metrics_that_exist(metrics: Metrics) -> None:
+    known = {sample.name for family in families(metrics).values() for sample in family.samples}
+    asked = {name for rule in rules() for name in re.findall(r"\b(?:sharpeyes|process)_\w+", rule["expr"])}
+    assert len(asked) >= 8
+    assert asked - known == set()
+
+
+def test_each_alert_says_what_to_do() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(names) == len(set(names)) >= 6
+    for rule in rules():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["description"]
+
+
+def test_the_scrape_example_loads_the_alerts() -> None:
+    document = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
+    assert "prometheus-alerts.yml" in document["rule_files"]
+    (job,) = document["scrape_configs"]
+    assert job["job_name"] == "sharpeyes"
+    assert job.get("metrics_path", "/metrics") == "/metrics"
