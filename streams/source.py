@@ -18,7 +18,7 @@ import structlog
 from av.container import InputContainer
 
 from streams.clock import Clock, SystemClock
-from streams.errors import OpenError, ReadError, SourceUrlError, StreamEndedError
+from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.interrupt import interruptible
 from streams.packet import Packet, PacketSource, StreamInfo
 from streams.url import SourceUrl
@@ -106,17 +106,10 @@ def open_source(
     """
     clock = clock or SystemClock()
     if url.scheme == "sim":
-        return _open_sim(url, options, clock)
-    return ContainerSource(url, options, clock, stop or threading.Event())
+        from streams.sim.source import open_sim
 
-
-def _open_sim(url: SourceUrl, options: SourceOptions, clock: Clock) -> PacketSource:
-    from streams.sim.source import open_sim
-
-    try:
         return open_sim(url.full, options.realtime, clock)
-    except ValueError as error:
-        raise SourceUrlError(f"{url}: {error}") from None
+    return ContainerSource(url, options, clock, stop or threading.Event())
 
 
 class ContainerSource:
