@@ -1,11 +1,13 @@
 """The event contract: models and JSON Schema agree, nothing identifies people, all fit 64 KiB."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.resources import files
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -511,3 +513,16 @@ def test_asyncapi_addresses_are_the_keys_in_use() -> None:
 
 def test_a_deep_copy_is_equal() -> None:
     assert deepcopy(FULL) == FULL
+
+
+def test_the_events_in_the_documentation_are_valid() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    assert len(shown) == 2
+    for document in shown:
+        BY_SCHEMA.validate(document)
+        assert model_accepts(document)
+    named = set(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert {f"{family}.{name}" for family, names in named for name in re.findall(r"`(\w+)`", names)} == set(
+        KINDS
+    )
