@@ -34,10 +34,11 @@ def inside(points: Points, polygon: Points) -> NDArray[np.bool_]:
 def offsets(points: Points, segments: Segments) -> NDArray[np.float64]:
     """(n, m, 2): from the nearest point of each of (m, 2, 2) segments to each of (n, 2) points."""
     start, along = segments[:, 0], segments[:, 1] - segments[:, 0]
-    length2 = np.maximum(np.einsum("mk,mk->m", along, along), 1e-12)
-    relative = points[:, None] - start
-    share = np.clip(np.einsum("nmk,mk->nm", relative, along) / length2, 0.0, 1.0)
-    return np.asarray(relative - share[..., None] * along, np.float64)
+    along_x, along_y = along.T
+    x, y = points[:, :1] - start[:, 0], points[:, 1:] - start[:, 1]
+    share = (x * along_x + y * along_y) / np.maximum(along_x**2 + along_y**2, 1e-12)
+    share = np.minimum(np.maximum(share, 0.0), 1.0)
+    return np.stack((x - share * along_x, y - share * along_y), axis=-1)
 
 
 def clearance(path: Points, segments: Segments, step: float = 0.2) -> float:

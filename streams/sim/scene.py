@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.sim.geometry import Points, Segments, clearance, edges, inside
+from streams.sim.geometry import Points, Segments, clearance, edges, inside, offsets
 from streams.sim.places import Place, Point
 from streams.sim.world import TICK_S, Crowd, Stop, World
 
@@ -108,9 +108,11 @@ class Stage:
         low, high = polygon.min(axis=0), polygon.max(axis=0)
         while True:
             points = self.rng.uniform(low, high, (16, 2))
-            for point in points[inside(points, polygon)]:
-                if clearance(point[None], self.blocked) > margin_m and not self._restricted(point[None]):
-                    return float(point[0]), float(point[1])
+            gap = offsets(points, self.blocked)
+            clear = np.hypot(gap[..., 0], gap[..., 1]).min(axis=1) > margin_m
+            clear &= inside(points, polygon) & ~inside(points, self.place.restricted.corners)
+            for x, y in points[clear][:1].tolist():
+                return x, y
 
     def point_in(self, polygon: Points, margin_m: float) -> Point:
         """A random point inside an (n, 2) polygon, at least `margin_m` from its sides.
@@ -125,9 +127,6 @@ class Stage:
                 if clearance(point[None], edges(polygon)) >= margin_m:
                     return float(point[0]), float(point[1])
         raise ValueError(f"no point of the polygon is {margin_m} m from its sides")
-
-    def _restricted(self, points: Points) -> bool:
-        return bool(inside(points, self.place.restricted.corners).any())
 
     def _free_path(self) -> Points:
         """The first random way that keeps 0.5 m clear, or the clearest of many."""

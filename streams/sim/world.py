@@ -22,7 +22,9 @@ WALL_GAP_M = 0.15
 """Nobody's centre comes nearer to a wall. A step is shorter than this, so no wall is jumped."""
 MAX_SPEED_M_S = 3.0
 ARRIVED_M = 0.35
-SETTLING_S = 0.6
+STOPS_WITHIN_M = 1.0
+"""Who is to stand at a stop slows down from here, others pass at `ARRIVED_M`."""
+SETTLING_S = 0.8
 """Somebody who stands makes for the spot at the remaining distance divided by this."""
 GRAIN = 2.0**20
 
@@ -195,12 +197,13 @@ class World:
 
     def _follow_errands(self, crowd: Crowd) -> None:
         to_goal = crowd.goal - crowd.position
-        arrived = ~crowd.standing & (np.hypot(to_goal[:, 0], to_goal[:, 1]) < ARRIVED_M)
-        for row in np.flatnonzero(arrived):
+        distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
+        for row in np.flatnonzero(~crowd.standing & (distance < STOPS_WITHIN_M)):
             stop = self._errands[int(crowd.number[row])][0]
-            crowd.standing[row] = stop.wait_s > 0 or stop.until_s is not None
-            until = self.time_s + stop.wait_s if stop.until_s is None else stop.until_s
-            crowd.leave_s[row] = until
+            waits = stop.wait_s > 0 or stop.until_s is not None
+            if waits or distance[row] < ARRIVED_M:
+                crowd.standing[row] = waits
+                crowd.leave_s[row] = self.time_s + stop.wait_s if stop.until_s is None else stop.until_s
         gone = np.zeros(len(crowd), np.bool_)
         for row in np.flatnonzero(crowd.leave_s <= self.time_s + 1e-9):
             gone[row] = not self._next_stop(crowd, int(row))

@@ -1,0 +1,131 @@
+"""People under social forces: nobody passes a wall, nobody flies, and the same seed walks the same way."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.sim import forces
+from streams.sim.geometry import edges, inside
+from streams.sim.world import MAX_SPEED_M_S, TICK_S, WALL_GAP_M, Stop, World
+
+ROOM = np.array([(0.0, 0.0), (6.0, 0.0), (6.0, 6.0), (0.0, 6.0)])
+NO_WALLS = np.zeros((0, 2, 2))
+PEOPLE = st.lists(
+    st.tuples(st.floats(0.5, 5.5), st.floats(0.5, 5.5), st.floats(-4, 10), st.floats(-4, 10)),
+    min_size=1,
+    max_size=25,
+)
+
+
+@given(people=PEOPLE)
+def test_forces_between_people_cancel(people) -> None:
+    table = np.array(people)
+    ease = np.zeros(len(table))
+    push = forces.pair_forces(table[:, :2], table[:, 2:] / 4, np.full(len(table), 0.2), ease)
+    assert push.sum(axis=0) == pytest.approx((0.0, 0.0), abs=1e-6 * max(1.0, float(np.abs(push).max())))
+    assert np.isfinite(push).all()
+
+
+def test_two_people_push_each_other_apart_and_less_when_far() -> None:
+    def push(gap: float) -> float:
+        at = np.array([(0.0, 0.0), (gap, 0.0)])
+        return float(forces.pair_forces(at, np.zeros((2, 2)), np.full(2, 0.2), np.zeros(2))[1, 0])
+
+    assert push(0.3) > push(0.6) > push(1.2) > 0
+    assert push(5.0) == 0
+
+
+def test_people_at_ease_only_feel_contact() -> None:
+    at = np.array([(0.0, 0.0), (0.6, 0.0)])
+    calm = forces.pair_forces(at, np.zeros((2, 2)), np.full(2, 0.2), np.ones(2))
+    assert np.abs(calm).max() == 0
+    at[1, 0] = 0.3
+    assert forces.pair_forces(at, np.zeros((2, 2)), np.full(2, 0.2), np.ones(2))[1, 0] == pytest.approx(24.0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(people=PEOPLE)
+def test_nobody_leaves_a_room_whose_walls_stand_or_goes_too_fast(people) -> None:
+    world = World(edges(ROOM), NO_WALLS)
+    for x, y, goal_x, goal_y in people:
+        world.enter((x, y), [Stop((goal_x, goal_y), until_s=100.0)], speed=1.5)
+    for _ in range(100):
+        world.step()
+        assert inside(world.crowd.position, ROOM).all()
+        moved = world.crowd.position - world.crowd.before
+        speed = np.hypot(moved[:, 0], moved[:, 1]) / TICK_S
+        touching = np.minimum(world.crowd.position, 6 - world.crowd.position).min(axis=1) < 2 * WALL_GAP_M
+        assert (speed[~touching] <= 1.5 * forces.MAX_SPEED_RATIO + 1e-3).all()
+        assert (speed <= MAX_SPEED_M_S + 2 * WALL_GAP_M / TICK_S).all()
+
+
+def test_courtesy_walls_hold_those_who_are_not_free() -> None:
+    fence = np.array([[(2.0, -5.0), (2.0, 5.0)]])
+    world = World(NO_WALLS, fence)
+    for y, free in ((-1.0, False), (1.0, True)):
+        world.enter((0.0, y), [Stop((4.0, y), until_s=20.0)], speed=1.3, free=free)
+    for _ in range(150):
+        world.step()
+    held, passed = world.crowd.position[:, 0]
+    assert held < 2.0 < passed
+
+
+def test_an_errand_walks_waits_and_ends() -> None:
+    world = World(NO_WALLS, NO_WALLS)
+    number = world.enter((0.0, 0.0), [Stop((3.0, 0.0), wait_s=2.0), Stop((3.0, 3.0))], speed=1.0)
+    assert number == 0
+    stood, there = 0, 0.0
+    while len(world.crowd) and world.ticks < 1000:
+        world.step()
+        if len(world.crowd) and world.crowd.standing[0]:
+            stood += 1
+            there = float(np.hypot(*(world.crowd.position[0] - (3.0, 0.0))))
+    assert stood * TICK_S == pytest.approx(2.0, abs=2 * TICK_S)
+    assert there < 0.2
+    assert 6.0 < world.time_s < 12.0
+    assert world.enter((0.0, 0.0), [Stop((1.0, 0.0))], speed=1.0) == 1
+
+
+def test_who_cannot_get_there_gives_up_in_time() -> None:
+    world = World(edges(ROOM), NO_WALLS)
+    world.enter((3.0, 3.0), [Stop((20.0, 3.0), until_s=4.0), Stop((3.0, 3.0), until_s=60.0)], speed=1.3)
+    for _ in range(round(10.0 / TICK_S)):
+        world.step()
+    assert np.hypot(*(world.crowd.position[0] - (3.0, 3.0))) < 0.5
+
+
+def test_walkers_face_where_they_go_and_keep_facing_so_when_they_stand() -> None:
+    world = World(NO_WALLS, NO_WALLS)
+    world.enter((0.0, 0.0), [Stop((0.0, 4.0), wait_s=30.0)], speed=1.3)
+    for _ in range(200):
+        world.step()
+    assert world.crowd.standing[0]
+    assert world.crowd.heading[0] == pytest.approx(np.pi / 2, abs=0.15)
+    assert world.crowd.walked[0] == pytest.approx(4.0, abs=0.3)
+
+
+def test_people_who_meet_head_on_pass_each_other() -> None:
+    world = World(NO_WALLS, NO_WALLS)
+    world.enter((0.0, 0.0), [Stop((10.0, 0.0))], speed=1.3)
+    world.enter((10.0, 0.0), [Stop((0.0, 0.0))], speed=1.3)
+    nearest = 10.0
+    while len(world.crowd) == 2 and world.ticks < 500:
+        nearest = min(nearest, float(np.hypot(*(world.crowd.position[0] - world.crowd.position[1]))))
+        world.step()
+    assert world.time_s < 12.0
+    assert nearest > 0.35
+
+
+@pytest.mark.parametrize(
+    ("stops", "speed", "message"),
+    [([], 1.0, "stop"), ([Stop((1.0, 1.0))], 0.0, "speed"), ([Stop((1.0, 1.0))], 9.0, "speed")],
+)
+def test_impossible_people_are_refused(stops, speed: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        World(NO_WALLS, NO_WALLS).enter((0.0, 0.0), stops, speed=speed)
+
+
+def test_walls_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="courtesy"):
+        World(NO_WALLS, np.zeros((3, 2)))
