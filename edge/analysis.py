@@ -133,7 +133,18 @@ class Analysis:
         # Times of pictures are sums of floats: a second made of five fifths must count as one.
         rows = np.flatnonzero(seconds >= rule.min_presence_s - 1e-6)
         if not len(rows):
-            return Observation(rule.kind, rule.zone, None, {"count": 0.0}, yardstick="count")
+            # Somebody who has just come, or whose track has just been found again, begins nothing, but the
+            # zone is not empty either: what has begun goes on.
+            passing = np.flatnonzero(counted)
+            return Observation(
+                rule.kind,
+                rule.zone,
+                None,
+                {"count": float(len(passing)), "presence_s": 0.0},
+                boxes=_boxes(tracks, passing),
+                sustains=rule.level if len(passing) else None,
+                yardstick="count",
+            )
         return Observation(
             rule.kind,
             rule.zone,

@@ -67,6 +67,20 @@ def test_intrusion_after_the_least_presence():
     watch = analysis({**INTRUSION, "min_presence_s": 1.0, "level": 1})
     levels = [watch.update(tracks([(0.5, 0.8), (0.1, 0.8)]), 0.2 * k).observations[0].level for k in range(7)]
     assert levels == [None] * 5 + [1, 1]
+
+
+def test_who_has_just_come_begins_nothing_but_keeps_up_what_has_begun():
+    watch = analysis({**INTRUSION, "min_presence_s": 1.0, "level": 1})
+    (seen,) = watch.update(tracks([(0.5, 0.8)]), 0.0).observations
+    assert (seen.level, seen.sustains, seen.measures["count"], len(seen.boxes)) == (None, 1, 1, 1)
+    (seen,) = watch.update(tracks([(0.1, 0.8)]), 0.2).observations
+    assert (seen.level, seen.sustains, seen.measures["count"], seen.boxes) == (None, None, 0, ())
+
+
+def test_intrusion_tells_how_long_and_where():
+    watch = analysis(INTRUSION)
+    for k in range(7):
+        watch.update(tracks([(0.5, 0.8), (0.1, 0.8)]), 0.2 * k)
     seen = watch.update(tracks([(0.5, 0.8), (0.1, 0.8)]), 1.4).observations[0]
     assert seen.measures == {"count": 1.0, "presence_s": 1.4}
     assert seen.confidence == pytest.approx(0.5)
@@ -205,7 +219,7 @@ def test_six_visits_are_six_incidents():
             "id": "desk",
             "source": "desk.mp4",
             "zones": [{"id": "desk", "polygon": [[0.48, 0.8], [0.72, 0.8], [0.72, 1.0], [0.48, 1.0]]}],
-            "rules": [{"kind": "hazard.intrusion", "zone": "desk", "min_presence_s": 1.0, "release_s": 4.0}],
+            "rules": [{"kind": "hazard.intrusion", "zone": "desk", "min_presence_s": 1.0, "release_s": 3.0}],
         }
     )
     detector = load_detector("nanodet-g-416-int8")
