@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import ssl
 import threading
@@ -266,8 +267,11 @@ def _reason(error: av.FFmpegError, url: SourceUrl, took_s: float, limit_s: float
     for kind, text in kinds:
         if isinstance(error, kind):
             return text
-    if url.scheme in ("rtsps", "https"):
-        return f"{error.strerror}; if its certificate is its own, name it as ca_file"
+    secured = url.scheme in ("rtsps", "https")
+    if error.errno == errno.EIO and secured:  # so FFmpeg calls an unknown host and an untrusted certificate
+        return "no trusted connection; is the host right? a certificate of the camera's own goes into ca_file"
+    if error.errno == errno.EIO:
+        return "cannot be reached; is the host right?"
     return str(error.strerror)
 
 

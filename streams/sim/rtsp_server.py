@@ -16,12 +16,11 @@ It prints one JSON line `{"ready": true, "port": 8554}`. Then each line on stand
     {"do": "restore"}                                  accept connections again
     {"do": "stall"}  {"do": "resume"}                  stop sending without closing; go on
     {"do": "switch", "mount": "plaza", "path": "..."}  play another file (disconnects if the codec changes)
-    {"do": "quit"}                                     end; so does the end of standard input
-Each is answered by a JSON line `{"done": "drop"}` or `{"error": "..."}`.
+Each is answered by a JSON line `{"done": "drop"}` or `{"error": "..."}`. It ends with its standard input.
 
 `--mount live=-` plays what comes in on standard input instead of commands: records of a 16-byte header
 (signed 64-bit microseconds, unsigned 32-bit size, 32 bits unused; big-endian) and an H.264 access unit
-in Annex B format. It ends with its input.
+in Annex B format.
 """
 
 import argparse
@@ -40,9 +39,8 @@ from typing import Any
 import gi
 
 gi.require_version("Gst", "1.0")
-gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import Gio, GLib, Gst, GstApp, GstRtspServer  # noqa: E402, F401 - versions first
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402 - versions first
 
 RECORD = struct.Struct(">qII")
 PAYLOADERS = {
@@ -138,11 +136,7 @@ class Clip:
         steps = sorted(later - earlier for earlier, later in itertools.pairwise(times))
         step = steps[len(steps) // 2] if steps else Gst.SECOND // 25
         self.length = times[-1] - times[0] + step
-
-    @property
-    def kind(self) -> str:
-        """Media type, such as `video/x-h264`."""
-        return _name(self.caps)
+        self.kind = _name(self.caps)
 
 
 class Mount:
@@ -170,16 +164,15 @@ class Mount:
     def _on_media(self, _factory: Any, media: Any) -> None:
         source = media.get_element().get_child_by_name("src")
         source.set_property("caps", self._caps)
-        feed = {"source": source, "offset": None}
         with self._lock:
             if not self._feeds:
                 self.watched.set()
-            self._feeds.append(feed)
-        media.connect("unprepared", self._on_gone, feed)
+            self._feeds.append({"source": source, "offset": None})
+        media.connect("unprepared", self._on_gone, source)
 
-    def _on_gone(self, _media: Any, feed: dict[str, Any]) -> None:
-        with self._lock, contextlib.suppress(ValueError):
-            self._feeds.remove(feed)
+    def _on_gone(self, _media: Any, source: Any) -> None:
+        with self._lock:
+            self._feeds = [feed for feed in self._feeds if feed["source"] is not source]
 
     def describe(self, caps: Any) -> None:
         """The pictures that follow are of this kind."""
@@ -254,9 +247,7 @@ class Camera:
         self.loop = GLib.MainLoop()
         self.stalled = threading.Event()
         self.players: dict[str, Player] = {}
-        self.server = GstRtspServer.RTSPServer()
-        self.server.set_address(options.address)
-        self.server.set_service(str(options.port))
+        self.server = GstRtspServer.RTSPServer(address=options.address, service=str(options.port))
         self._protect(options)
         self._attached = self.server.attach(None)
         if not self._attached:
@@ -319,8 +310,6 @@ class Camera:
             self.stalled.clear()
         elif what == "switch":
             self._switch(command["mount"], Clip(command["path"]))
-        elif what == "quit":
-            self.loop.quit()
         else:
             raise ValueError(f"cannot do {what!r} now")
         return what
