@@ -74,7 +74,8 @@ def event_line(event: Mapping[str, Any]) -> Text:
     name, style = LEVELS.get(level, ("", "dim"))
     place = str(event.get("source", "")).removeprefix("/nodes/").replace("/cameras/", " / ")
     zone = data.get("zone") or event.get("subject") or ""
-    words = ", ".join(measure(k, v) for k, v in (data.get("measures") or {}).items())
+    measures = (data.get("measures") or {}).items()
+    words = ", ".join(measure(key, value) for key, value in measures if "stderr" not in key)
     return Text.assemble(
         (_clock(str(event.get("time", ""))), "dim"),
         "  ",

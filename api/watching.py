@@ -110,8 +110,8 @@ _IMPORTED_S = time.monotonic()
 
 def show_summary(status: NodeStatus, events: Counter[str]) -> None:
     """Tables: pictures by camera with the drops by reason, events by type."""
-    numbers = ("received/s", "analysed", "per s", *DROPS, "reconnects")
-    cameras = terminal.table(f"After {status.uptime_s:.1f} s", "camera", "state", *numbers, right=numbers)
+    numbers = ("analysed", "per s", *DROPS, "reconnects")
+    cameras = terminal.table(f"After {status.uptime_s:.1f} s", "camera", *numbers, right=numbers)
     for camera in status.cameras:
         cameras.add_row(*_camera_row(camera, status.uptime_s))
     terminal.out.print()
@@ -129,9 +129,7 @@ def show_summary(status: NodeStatus, events: Counter[str]) -> None:
 def _camera_row(camera: CameraStatus, uptime_s: float) -> list[str]:
     analysed = camera.frames.get("delivered", 0)
     return [
-        camera.id,
-        camera.state,
-        f"{camera.received_fps:.1f}",
+        camera.id if camera.state == "up" else f"{camera.id} ({camera.state})",
         str(analysed),
         f"{analysed / uptime_s:.1f}" if uptime_s > 0 else "-",
         *(str(camera.frames.get(reason, 0)) for reason in DROPS),

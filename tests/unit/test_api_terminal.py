@@ -63,7 +63,7 @@ def test_the_summary_tells_drops_by_reason(capsys: pytest.CaptureFixture[str]) -
     watching.show_summary(STATUS, Counter({"org.sharpeyes.hazard.line.v1": 4}))
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("gate-2"))
-    assert row.split()[1:] == ["up", "25.0", "49", "4.9", "200", "1", "0", "0"]
+    assert row.split()[1:] == ["49", "4.9", "200", "1", "0", "0"]
     assert "hazard.line" in text
     watching.show_summary(STATUS, Counter())
     assert "none" in capsys.readouterr().out
