@@ -10,7 +10,9 @@ from streams.backoff import Backoff
 
 
 @given(st.integers(), st.floats(0.01, 5), st.floats(1, 10), st.integers(1, 60))
-def test_delays_lie_between_half_and_the_capped_step(seed: int, initial: float, factor: float, count: int) -> None:
+def test_delays_lie_between_half_and_the_capped_step(
+    seed: int, initial: float, factor: float, count: int
+) -> None:
     cap = initial * factor
     backoff = Backoff(random.Random(seed), initial, cap)
     for failure in range(count):

@@ -12,7 +12,9 @@ def _admitted(times: list[float], fps: float) -> list[float]:
     return [time for time in times if gate.admit(time)]
 
 
-@pytest.mark.parametrize(("source", "wanted"), [(25, 5), (50, 5), (30, 10), (10, 8), (12.5, 5), (30000 / 1001, 5)])
+@pytest.mark.parametrize(
+    ("source", "wanted"), [(25, 5), (50, 5), (30, 10), (10, 8), (12.5, 5), (30000 / 1001, 5)]
+)
 def test_a_steady_source_gives_the_wanted_rate(source: float, wanted: float) -> None:
     admitted = _admitted([index / source for index in range(round(source * 60))], wanted)
     assert len(admitted) == pytest.approx(60 * wanted, abs=1)

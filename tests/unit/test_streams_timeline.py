@@ -10,7 +10,10 @@ from streams.timeline import MIN_STEP_S, Timeline
 
 _steps = st.lists(st.floats(0.002, 1.0), min_size=1, max_size=60)
 _anything = st.one_of(
-    st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(-1e5, 1e5), st.sampled_from([0.0, 1.0])
+    st.none(),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.floats(-1e5, 1e5),
+    st.sampled_from([0.0, 1.0]),
 )
 
 
@@ -56,7 +59,10 @@ def test_a_repeat_moves_on_a_little_and_adds_no_drift() -> None:
 
 def test_a_wrapped_clock_goes_on_by_elapsed_time() -> None:
     timeline = Timeline()
-    stamps = [timeline.stamp(pts, mono) for pts, mono in ((95443.6, 10.0), (95443.7, 10.1), (0.02, 10.2), (0.12, 10.3))]
+    stamps = [
+        timeline.stamp(pts, mono)
+        for pts, mono in ((95443.6, 10.0), (95443.7, 10.1), (0.02, 10.2), (0.12, 10.3))
+    ]
     assert [stamp - stamps[0] for stamp in stamps] == pytest.approx([0, 0.1, 0.2, 0.3], abs=1e-6)
     assert timeline.repairs == 1
 
