@@ -199,7 +199,7 @@ WRONG_VALUES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(draft=drafts(), data=st.data())
 def test_models_and_schema_agree_on_what_is_wrong(draft: EventDraft, data: st.DataObject) -> None:
     document = as_json(draft)
