@@ -68,6 +68,9 @@ def test_compose_starts_with_a_configuration_that_is_right(
     compose: dict[str, dict[str, dict[str, object]]],
 ) -> None:
     for entry in compose["configs"].values():
+        if "content" in entry:
+            assert "node:8080" in str(entry["content"])
+            continue
         path = re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(entry["file"]))
         assert (DEPLOY / path).is_file(), path
     config = load_config(DEPLOY / "sharpeyes.compose.yaml")
