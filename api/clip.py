@@ -138,7 +138,8 @@ def _watched(steps: Iterable[Step]) -> Iterator[Step]:
         task = bar.add_task("analysing", total=None)
         for step in steps:
             yield step
-            bar.update(task, description=f"analysing, at {step.pts_s:.1f} s")
+            total = None if step.done is None else 1.0
+            bar.update(task, description=f"at {step.pts_s:.1f} s", total=total, completed=step.done or 0.0)
 
 
 def _rows(step: Step) -> Iterator[tuple[str, str, int, str]]:

@@ -35,11 +35,13 @@ class Step:
 
     Attributes:
         pts_s: its time in the clip.
+        done: share of the clip, 0 to 1; None where its length is unknown.
         zones: people by zone.
         events: what it made begin, change or end.
     """
 
     pts_s: float
+    done: float | None
     zones: Mapping[str, ZoneCount]
     events: tuple[Event, ...]
 
@@ -107,11 +109,13 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
     gate, timeline, number = RateGate(camera.analysed_fps), Timeline(), _Numbered()
     pts_s = 0.0
     with closing(open_clip(camera)) as source:
+        length_s = source.info.duration_s
         for decoded in pictures(source):
             pts_s = timeline.stamp(decoded.pts_s)
             if not gate.admit(pts_s):
                 continue
             now = EPOCH + timedelta(seconds=pts_s)
             drafts = watch.update(detector.detect(decoded.picture), pts_s, now)
-            yield Step(pts_s, watch.zones, number(drafts))
-    yield Step(pts_s, watch.zones, number(watch.close(now)))
+            done = min(1.0, pts_s / length_s) if length_s else None
+            yield Step(pts_s, done, watch.zones, number(drafts))
+    yield Step(pts_s, 1.0, watch.zones, number(watch.close(now)))

@@ -36,12 +36,14 @@ class StreamInfo:
         codec: FFmpeg's name of the codec, such as `h264`.
         width, height: size of the picture in pixels; 0 where only decoding will tell.
         template: what a decoder takes its parameters (extradata) from; None where they travel in-band.
+        duration_s: how long it lasts; None where it has no end, or does not say.
     """
 
     codec: str
     width: int
     height: int
     template: av.VideoStream | av.CodecContext | None = None
+    duration_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.height < 0:

@@ -139,7 +139,8 @@ class ContainerSource:
         if context is None:
             self._container.close()
             raise OpenError(f"{url}: its codec has no decoder; set the camera to H.264 or H.265")
-        self.info = StreamInfo(context.name, context.width, context.height, self._stream)
+        duration_s = None if url.live or not self._container.duration else self._container.duration / 1e6
+        self.info = StreamInfo(context.name, context.width, context.height, self._stream, duration_s)
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._closing.is_set()

@@ -45,7 +45,7 @@ class SimSource:
         self._scene = spec.scene()
         self._lap = 0
         self._encoder = Encoder(EncoderOptions(spec.size, spec.fps, "live"))
-        self._info = StreamInfo("h264", *spec.size)
+        self._info = StreamInfo("h264", *spec.size, duration_s=None if address.loop else spec.seconds)
 
     @property
     def info(self) -> StreamInfo:
