@@ -12,11 +12,13 @@ Real part: the detector looks at a video once; every tracker gets the same boxes
 """
 
 import argparse
+import importlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,14 +100,13 @@ class Score:
         truths, answers = (sorted({pair[k] for pair in self.together}) for k in (0, 1))
         counts = np.array([[self.together.get((t, a), 0) for a in answers] for t in truths], float)
         right = sum(counts[i, j] for i, j in optimum(counts.reshape(len(truths), len(answers))))
-        return 2 * right / max(self.truths + self.answers, 1)
+        return float(2 * right / max(self.truths + self.answers, 1))
 
 
 def optimum(gain: NDArray[np.floating]) -> Iterable[tuple[int, int]]:
     """Pairs of the assignment with the largest sum."""
-    from scipy.optimize import linear_sum_assignment
-
-    return list(zip(*linear_sum_assignment(gain, maximize=True), strict=True)) if gain.size else []
+    solve = importlib.import_module("scipy.optimize").linear_sum_assignment
+    return list(zip(*solve(gain, maximize=True), strict=True)) if gain.size else []
 
 
 def walk(seed: int, people: int, seconds: float, rate: tuple[float, float]) -> list[Look]:
@@ -205,7 +206,7 @@ class Theirs:
 
     SIZE = np.array([1280, 720, 1280, 720], np.float32)
 
-    def __init__(self, kind: str, fps: float, lost_s: float) -> None:
+    def __init__(self, kind: str, lost_s: float, fps: float) -> None:
         import trackers
 
         patience = {"lost_track_buffer": max(1, round(30 * lost_s)), "frame_rate": fps}
@@ -239,8 +240,9 @@ def followers() -> dict[str, Callable[[float], Follower]]:
     except ImportError:
         print("the package `trackers` is not installed here: only our own is measured", file=sys.stderr)
         return made
+    lost_s = TrackerOptions().lost_s
     for kind in ("ByteTrackTracker", "OCSORTTracker", "SORTTracker"):
-        made[kind.removesuffix("Tracker")] = lambda fps, kind=kind: Theirs(kind, fps, TrackerOptions().lost_s)
+        made[kind.removesuffix("Tracker")] = partial(Theirs, kind, lost_s)
     return made
 
 
