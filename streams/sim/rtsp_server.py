@@ -43,9 +43,11 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402 - versions first
 
 RECORD = struct.Struct(">qII")
+# The parsers repeat the parameter sets before each keyframe. The payloaders would do so before each of its
+# slices, and then a receiver takes every slice for a picture of its own.
 PAYLOADERS = {
-    "video/x-h264": "h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 config-interval=-1",
-    "video/x-h265": "h265parse config-interval=-1 ! rtph265pay name=pay0 pt=96 config-interval=-1",
+    "video/x-h264": "h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96",
+    "video/x-h265": "h265parse config-interval=-1 ! rtph265pay name=pay0 pt=96",
     "image/jpeg": "jpegparse ! rtpjpegpay name=pay0 pt=26",
 }
 PASSED_THROUGH = {
@@ -62,6 +64,12 @@ LOAD_TIMEOUT_S = 120
 
 def _name(caps: Any) -> str:
     return str(caps.get_structure(0).get_name())
+
+
+def _now(element: Any) -> int | None:
+    """The time of a running pipeline in ns; None before it runs: it gets its clock first, then its zero."""
+    clock, zero = element.get_clock(), element.get_base_time()
+    return clock.get_time() - zero if clock and zero else None
 
 
 class UntimedError(Exception):
@@ -185,7 +193,7 @@ class Mount:
         """Wait until the newest media runs; pictures sent before, the first keyframe, would be lost."""
         for _ in range(500):
             with self._lock:
-                if all(feed["source"].get_clock() for feed in self._feeds):
+                if all(_now(feed["source"]) is not None for feed in self._feeds):
                     return
             time.sleep(0.01)
 
@@ -194,10 +202,9 @@ class Mount:
         with self._lock:
             feeds = list(self._feeds)
         for feed in feeds:
-            clock = feed["source"].get_clock()
-            if clock is None:
+            now = _now(feed["source"])
+            if now is None:
                 continue
-            now = clock.get_time() - feed["source"].get_base_time()
             if feed["offset"] is None or abs(now - dts - feed["offset"]) > Gst.SECOND:
                 feed["offset"] = now - dts
             buffer = Gst.Buffer.new_wrapped(data)
