@@ -35,8 +35,8 @@ def health(
     connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=timeout)
     try:
         connection.request("GET", "/readyz" if ready else "/healthz")
-        answer = connection.getresponse()
-        body = answer.read(65536).decode("utf-8", "replace").strip()
+        with connection.getresponse() as answer:
+            body = answer.read(65536).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(f"no node answers at {parts.hostname}:{parts.port or 80} ({error})") from None
     finally:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,21 @@ def test_health_of_a_node_that_is_not_there() -> None:
     result = invoke("health", "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert "no node answers at 127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_health_says_what_the_node_says(status: int, code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection = server.accept()[0]
+            with connection:
+                assert b"GET /readyz" in connection.recv(4096)
+                connection.sendall(b"HTTP/1.0 %d x\r\n\r\n{[bold]}" % status)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        result = invoke("health", "--ready", "--url", f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join(10)
+    assert result.exit_code == code
+    assert result.stdout == "{[bold]}\n"

@@ -1,7 +1,6 @@
 import asyncio
 from dataclasses import dataclass
 
-
 from edge.board import EventBoard
 
 

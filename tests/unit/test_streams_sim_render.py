@@ -136,7 +136,7 @@ def test_a_day_full_of_people_keeps_memory_bounded() -> None:
         moment = scene.at(float(time_s))
         renderer.shoot(moment)
     assert len(renderer._wardrobe) == len(moment) < moment.number.max()
-    assert renderer._paint_bytes <= 12 * 2**20
+    assert renderer._paint_bytes <= 16 * 2**20
 
 
 def test_every_place_looks_like_one() -> None:

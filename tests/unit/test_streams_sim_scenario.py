@@ -22,14 +22,14 @@ def _events(scenario: str, place: str, seconds: float, seed: int = 1):
 
 @EVERYWHERE
 def test_when_people_only_walk_nothing_happens(place: str) -> None:
-    assert _events("walk", place, 40.0) == ()
+    assert _events("walk", place, 25.0) == ()
 
 
 @EVERYWHERE
 def test_intruders_come_one_at_a_time_again_and_again(place: str) -> None:
-    events = _events("intrusion", place, 100.0, seed=5)
+    events = _events("intrusion", place, 80.0, seed=5)
     assert {event.kind for event in events} == {"hazard.intrusion"}
-    assert 3 <= len(events) <= 4
+    assert 2 <= len(events) <= 3
     assert all(event.people == 1 for event in events)
     assert all(event.end_s - event.begin_s > 3.0 for event in events)
     assert all(later.begin_s - earlier.end_s > 6.0 for earlier, later in pairwise(events))
@@ -44,10 +44,10 @@ def test_a_short_clip_has_one_whole_intrusion(place: str) -> None:
 
 @EVERYWHERE
 def test_the_line_is_crossed_both_ways(place: str) -> None:
-    events = _events("line", place, 100.0)
+    events = _events("line", place, 60.0)
     assert {event.kind for event in events} == {"hazard.line"}
     assert {event.direction for event in events} == {"left", "right"}
-    assert len(events) >= 6
+    assert len(events) >= 3
     assert all(event.begin_s == event.end_s for event in events)
 
 
@@ -73,7 +73,7 @@ def test_a_short_clip_has_a_whole_crowd() -> None:
 
 
 def test_an_endless_scene_gathers_a_crowd_again() -> None:
-    scene = build("crowding", seed=2)
+    scene = build("crowding", seed=2, people=0)
     zone = scene.place.crowd.corners
     worst = [density(scene.at(t).ground, zone).worst_cell_per_m2 for t in (1.0, 48.0, 76.0, 123.0)]
     assert worst[0] < 1.5

@@ -1,0 +1,71 @@
+"""What `check` says of a configuration that is right."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from api.demo import demo_config
+from api.review import review, table_of
+from edge.config import Config
+
+
+def config(**camera: object) -> Config:
+    return Config.model_validate(
+        {
+            "node": {"district": "360103"},
+            "redis": {"url": "redis://h"},
+            "cameras": [{"id": "a", "source": "rtsps://u:secret@h/x", **camera}],
+        }
+    )
+
+
+ZONE = {"id": "z", "polygon": [[0.1, 0.5], [0.9, 0.5], [0.9, 0.9], [0.1, 0.9]]}
+RULE = {"kind": "hazard.intrusion", "zone": "z"}
+
+
+def test_nothing_to_say_of_a_good_one() -> None:
+    assert review(config(zones=[ZONE], rules=[RULE])) == []
+
+
+def test_each_thing_worth_knowing_on_a_line() -> None:
+    line = {"id": "l", "points": [[0, 0.5], [1, 0.5]]}
+    assert review(config(zones=[ZONE], lines=[line])) == [
+        "camera a: no rules, so it reports only when it is offline",
+        "camera a: zone z is counted, but no rule watches it",
+        "camera a: no rule watches line l",
+    ]
+
+
+def test_open_streams_and_open_doors_are_told_without_secrets() -> None:
+    plain = config(source="rtsp://u:secret@h/x", zones=[ZONE], rules=[RULE])
+    assert review(plain) == ["camera a: rtsp:// shows the password to the network; prefer rtsps://"]
+    bare = config(source="rtsps://h/x", zones=[ZONE], rules=[RULE])
+    assert review(bare) == ["camera a: no user and password; anybody on its network can watch it"]
+    for host, told in (("0.0.0.0", 1), ("localhost", 0), ("::1", 0), ("node.example", 1)):  # noqa: S104
+        opened = bare.model_copy(update={"http": bare.http.model_copy(update={"host": host})})
+        assert len(review(opened)) == 1 + told
+
+
+def test_the_table_holds_ground_error_areas_lines_and_rules(tmp_path: Path) -> None:
+    shown = Console(width=100, record=True, quiet=True)
+    shown.print(table_of(demo_config(2, 0, tmp_path)))
+    text = shown.export_text()
+    for part in (
+        "plaza-intrusion",
+        "5 pictures/s",
+        "0.00 m",
+        "18 m²",
+        "gate-line, line",
+        "hazard.line on gate-line",
+    ):
+        assert part in text
+
+
+def test_four_points_cannot_tell_their_error(tmp_path: Path) -> None:
+    demo = demo_config(1, 0, tmp_path)
+    camera = demo.cameras[0].model_copy(update={"ground": demo.cameras[0].ground[:4]})
+    four = demo.model_copy(update={"cameras": (camera,)})
+    shown = Console(width=100, record=True, quiet=True)
+    shown.print(table_of(four))
+    assert "unknown (4 points)" in shown.export_text()
+    assert any("four surveyed points fit any plane" in line for line in review(four))
