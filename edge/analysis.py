@@ -11,7 +11,7 @@ from edge.config import CameraConfig, DensityRule, IntrusionRule, LineRule, sugg
 from edge.crowd import Density, density, level_of, most_severe
 from edge.errors import RuleError
 from edge.geometry import Floats
-from edge.hazards import Crossings, Presence, step_crossings, step_presence
+from edge.hazards import SURE, Crossings, Presence, step_crossings, step_presence
 from edge.observation import Box, Observation
 from edge.site import Site, Zone
 from models.detections import Tracks
@@ -161,7 +161,12 @@ class Analysis:
         line = self._site.line(rule.line)
         rows = np.flatnonzero(self._counts[k][tracks.labels])
         self._crossings[k], crossed = step_crossings(
-            self._crossings.get(k, Crossings()), keys[rows], tracks.xyxy[rows], (line.start, line.end), pts_s
+            self._crossings.get(k, Crossings()),
+            keys[rows],
+            tracks.xyxy[rows],
+            tracks.scores[rows] >= SURE,
+            (line.start, line.end),
+            pts_s,
         )
         right, left = int((crossed == 1).sum()), int((crossed == -1).sum())
         wanted = {"right": 1, "left": -1, "both": 0}[rule.direction]

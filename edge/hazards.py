@@ -15,6 +15,9 @@ FORGIVE_S = 1.5
 FORGET_S = 10.0
 """A key unseen for so long is dropped from a line's state."""
 
+SURE = 0.3
+"""Detections below this score keep a track alive, but do not say on which side of a line it stands."""
+
 _CLEAR = (0.25, 0.06)
 """Share of a box's width and height by which its foot point wavers; a line is crossed once it is left behind
 by more than that. Six per cent of a person's height are about ten centimetres."""
@@ -73,6 +76,7 @@ class Side:
 
     Attributes:
         settled: 1 clearly right of it, -1 clearly left, 0 not known yet.
+        leaning: the clear side of the last sure look, which settles when the next one agrees.
         foot: last foot point, fractions of the picture.
         offset: its `line_offset`.
         through: whether the last change of side was between the line's ends.
@@ -80,6 +84,7 @@ class Side:
     """
 
     settled: int
+    leaning: int
     foot: tuple[float, float]
     offset: float
     through: bool
@@ -94,17 +99,24 @@ class Crossings:
 
 
 def step_crossings(
-    state: Crossings, keys: Keys, boxes: NDArray[np.float32], ends: tuple[Floats, Floats], pts_s: float
+    state: Crossings,
+    keys: Keys,
+    boxes: NDArray[np.float32],
+    sure: NDArray[np.bool_],
+    ends: tuple[Floats, Floats],
+    pts_s: float,
 ) -> tuple[Crossings, NDArray[np.int8]]:
     """Find who has crossed a line.
 
-    A crossing counts once its foot point is clearly on the other side (`_CLEAR`), so that one who wavers on
-    the line crosses it once or not at all, and only if the way led between the line's ends.
+    A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two sure looks in a row,
+    so that one who wavers on the line crosses it once or not at all, and a box that holds two people for a
+    moment takes neither across; and only if the way led between the line's ends.
 
     Args:
         state: from the look before.
         keys: (n,) distinct.
         boxes: (n, 4) fractions of the picture.
+        sure: (n,) whether the detection is sure; a weak one keeps a track alive, but its foot may be a knee.
         ends: start and end of the line, (2,) fractions each.
         pts_s: camera time, not below the last one's.
 
@@ -114,23 +126,21 @@ def step_crossings(
     start, end = ends
     feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
     offsets = line_offset(feet, start, end)
-    clear = np.abs(offsets) > _waver(boxes, end - start)
+    clear = sure & (np.abs(offsets) > _waver(boxes, end - start))
     sides = {key: side for key, side in state.sides.items() if pts_s - side.seen_s <= FORGET_S}
     crossed = np.zeros(len(keys), np.int8)
-    for row in range(len(keys)):
+    for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
-        old = sides.get(key)
-        through, settled = False, 0
-        if old is not None:
-            through, settled = old.through, old.settled
-            if (offset > 0) != (old.offset > 0):
-                through = bool(0 <= line_position(np.array(old.foot), np.array(foot), start, end) <= 1)
-        if clear[row]:
-            side = 1 if offset > 0 else -1
-            if settled == -side and through:
-                crossed[row] = side
-            settled = side
-        sides[key] = Side(settled, foot, offset, through, pts_s)
+        old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))
+        through = old.through
+        if (offset > 0) != (old.offset > 0):
+            through = bool(0 <= line_position(np.array(old.foot), np.array(foot), start, end) <= 1)
+        leaning = (1 if offset > 0 else -1) if clear[row] else 0
+        agreed = old.settled in (0, leaning) or old.leaning == leaning
+        settled = leaning if leaning and agreed else old.settled
+        if settled == -old.settled and through:
+            crossed[row] = settled
+        sides[key] = Side(settled, leaning, foot, offset, through, pts_s)
     return Crossings(MappingProxyType(sides)), crossed
 
 

@@ -106,7 +106,8 @@ def test_only_the_rule_s_classes_count():
 def test_crossings_of_one_look_are_one_observation(direction, expected):
     watch = analysis({**LINE, "direction": direction})
     assert watch.update(tracks([(0.3, 0.3), (0.6, 0.9)]), 0.0).observations == ()
-    (seen,) = watch.update(tracks([(0.3, 0.9), (0.6, 0.3)]), 0.5).observations
+    assert watch.update(tracks([(0.3, 0.9), (0.6, 0.3)]), 0.5).observations == ()
+    (seen,) = watch.update(tracks([(0.3, 0.9), (0.6, 0.3)]), 0.7).observations
     assert seen.measures == {"crossings": expected, "crossings_right": 1, "crossings_left": 1}
     assert (seen.instant, seen.zone, len(seen.boxes)) == (True, "l", expected)
 

@@ -52,10 +52,16 @@ def box(x: float, y: float, height: float = 0.2) -> np.ndarray:
     return np.array([[x - height / 6, y - height, x + height / 6, y]], np.float32)
 
 
-def walk(feet: list[tuple[float, float]], line=ACROSS, height: float = 0.2, step_s: float = 0.2) -> list[int]:
+SURE = np.array([True])
+
+
+def walk(
+    feet: list[tuple[float, float]], line=ACROSS, height: float = 0.2, step_s: float = 0.2, unsure=()
+) -> list[int]:
     state, crossed = Crossings(), []
     for k, (x, y) in enumerate(feet):
-        state, found = step_crossings(state, KEY, box(x, y, height), line, k * step_s)
+        sure = np.array([k not in unsure])
+        state, found = step_crossings(state, KEY, box(x, y, height), sure, line, k * step_s)
         crossed += [int(c) for c in found if c]
     return crossed
 
@@ -64,7 +70,7 @@ def way(y0: float, y1: float, n: int, x: float = 0.5) -> list[tuple[float, float
     return [(x, y) for y in np.linspace(y0, y1, n)]
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 50])
+@pytest.mark.parametrize("n", [4, 5, 50])
 def test_a_crossing_counts_once_however_often_one_looks(n):
     assert walk(way(0.3, 0.7, n)) == [1]
     assert walk(way(0.7, 0.3, n)) == [-1]
@@ -80,7 +86,7 @@ def test_the_other_way_round_the_line_is_the_other_direction():
 
 def test_past_the_end_of_the_line_is_no_crossing():
     assert walk(way(0.3, 0.7, 9, x=0.9)) == []
-    round_the_end = [(0.7, 0.4), (0.9, 0.45), (0.9, 0.55), (0.7, 0.6), (0.7, 0.4)]
+    round_the_end = [(0.7, 0.4), (0.9, 0.45), (0.9, 0.55), (0.7, 0.6), (0.7, 0.4), (0.7, 0.3)]
     assert walk(round_the_end) == [-1]
 
 
@@ -97,12 +103,22 @@ def test_who_turns_up_on_the_line_has_not_crossed_it():
     assert walk(way(0.5, 0.7, 9)) == []
 
 
+def test_a_box_that_swallows_a_neighbour_for_one_look_has_not_crossed():
+    assert walk([(0.5, 0.4), (0.5, 0.4), (0.5, 0.6), (0.5, 0.4), (0.5, 0.4)]) == []
+
+
+def test_weak_detections_do_not_say_on_which_side_somebody_stands():
+    feet = [(0.5, 0.4), (0.5, 0.4), (0.5, 0.6), (0.5, 0.6), (0.5, 0.6), (0.5, 0.4)]
+    assert walk(feet, unsure={2, 3, 4}) == []
+    assert walk(feet) == [1]
+
+
 def test_after_a_long_absence_nothing_is_known():
     assert walk([(0.5, 0.3), (0.5, 0.7)], step_s=FORGET_S + 1) == []
 
 
 def test_nobody():
-    state, crossed = step_crossings(Crossings(), KEY[:0], np.zeros((0, 4), np.float32), ACROSS, 0.0)
+    state, crossed = step_crossings(Crossings(), KEY[:0], np.zeros((0, 4), np.float32), SURE[:0], ACROSS, 0.0)
     assert crossed.shape == (0,)
     assert state.sides == {}
 
@@ -126,7 +142,7 @@ def test_the_picture_s_shape_does_not_matter(feet, stretch):
     scale = np.array([stretch, 1.0])
     for k, (x, y) in enumerate(feet):
         seen = box(x, y).astype(np.float64)
-        state, found = step_crossings(state, KEY, seen, slanted, k * 0.2)
+        state, found = step_crossings(state, KEY, seen, SURE, slanted, k * 0.2)
         line = (slanted[0] * scale, slanted[1] * scale)
-        other, expected = step_crossings(other, KEY, seen * np.tile(scale, 2), line, k * 0.2)
+        other, expected = step_crossings(other, KEY, seen * np.tile(scale, 2), SURE, line, k * 0.2)
         assert found.tolist() == expected.tolist()
