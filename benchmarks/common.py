@@ -4,7 +4,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,6 @@ from rich.table import Table
 
 CACHE = Path(__file__).parent.parent / ".work" / "clips"
 RESULTS = Path(__file__).parent / "results"
-
-
-@dataclass(frozen=True, slots=True)
-class ClipSpec:
-    """A simulated clip by what makes it; the same specification is rendered once and kept."""
-
-    scenario: str
-    seed: int
-    seconds: float
-    size: tuple[int, int] = (1920, 1080)
-    fps: float = 25.0
-
-    @property
-    def stem(self) -> str:
-        """File name without ending."""
-        width, height = self.size
-        return f"{self.scenario}-{self.seed}-{self.seconds:g}s-{width}x{height}-{self.fps:g}"
 
 
 def machine() -> str:

@@ -45,14 +45,14 @@ cameras:
     source: rtsp://127.0.0.1:{port}/desk
     analysed_fps: 5
     zones:
-      - {{id: desk-area, polygon: [[0.35, 0.25], [0.80, 0.25], [0.80, 1.0], [0.35, 1.0]]}}
+      - {{id: desk, polygon: [[0.48, 0.80], [0.72, 0.80], [0.72, 1.0], [0.48, 1.0]]}}
     rules:
-      - {{kind: hazard.intrusion, zone: desk-area, min_presence_s: 1, release_s: 3}}
+      - {{kind: hazard.intrusion, zone: desk, min_presence_s: 1, release_s: 3}}
   - id: plaza
     source: rtsp://127.0.0.1:{port}/plaza
     analysed_fps: 5
     zones:
-      - {{id: hall, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]], capacity: 500}}
+      - {{id: hall, polygon: [[0, 0.2], [1, 0.2], [1, 1], [0, 1]], capacity: 40}}
     rules:
       - {{kind: crowd.density, zone: hall}}
 """
@@ -60,14 +60,23 @@ cameras:
 
 @contextlib.contextmanager
 def running_node(folder: Path, port: int) -> Iterator[str]:
-    """A running `sharpeyes run`; yields the address of its HTTP interface, and ends it as Ctrl-C does."""
+    """A running `sharpeyes run`; yields the address of its HTTP interface, and ends it as Ctrl-C does.
+
+    Raises:
+        SystemExit: the node ended at once; with its last words.
+    """
     http = free_port()
     config = folder / "footage.yaml"
     config.write_text(CONFIG.format(data=folder / "data", port=port, http=http))
     log = (folder / "node.log").open("w")
-    process = subprocess.Popen([sys.executable, "-m", "api.cli", "run", str(config)], stdout=log, stderr=log)
+    process = subprocess.Popen([str(Path(sys.executable).with_name("sharpeyes")), "run", str(config)], stdout=log, stderr=log)
     try:
-        yield f"http://127.0.0.1:{http}"
+        page = f"http://127.0.0.1:{http}"
+        while any(camera["analysed_fps"] == 0 for camera in cameras(page).values()) or not cameras(page):
+            if process.poll() is not None:
+                raise SystemExit(f"the node ended at once: {(folder / 'node.log').read_text()}")
+            time.sleep(0.1)
+        yield page
     finally:
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -111,8 +120,6 @@ def measure(media: Path, loops: int) -> dict[str, Any]:
         running_node(Path(name), server.port) as page,
         Progress(console=Console(stderr=True)) as progress,
     ):
-        while cameras(page).get("desk", {}).get("analysed_fps", 0) == 0:
-            time.sleep(0.1)
         task = progress.add_task("playing the footage", total=seconds)
         started_s = time.monotonic()
         while (elapsed_s := time.monotonic() - started_s) < seconds:
