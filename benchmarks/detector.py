@@ -139,7 +139,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def _aspect(path: Path) -> float:
     photo = Photo(path)
-    return photo.width / photo.height
+    return float(photo.width / photo.height)
 
 
 def main() -> None:

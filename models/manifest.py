@@ -131,14 +131,21 @@ class Manifest(Section):
 class ModelFile:
     """A manifest and where it lies: the pair that a session is opened from."""
 
-    def __init__(self, manifest: Manifest, path: Path) -> None:
+    def __init__(self, manifest: Manifest, path: Path, class_file: str | None = None) -> None:
         self.manifest = manifest
         self.path = path
+        self._class_file = class_file
 
     @property
     def weights(self) -> Path:
         """The ONNX file, beside the manifest."""
         return self.path.parent / self.manifest.file
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the model: manifest, weights and, if its names stand in a file, the class names."""
+        names = () if self._class_file is None else (self.path.parent / self._class_file,)
+        return (self.path, self.weights, *names)
 
     @classmethod
     def read(cls, path: Path) -> "ModelFile":
@@ -152,10 +159,11 @@ class ModelFile:
             raise ManifestError(f"{path}: cannot be read: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ManifestError(f"{path}: is not TOML: {error}") from None
-        if isinstance(data.get("classes"), str):
-            data["classes"] = _class_names(path, data["classes"])
+        class_file = data.get("classes") if isinstance(data.get("classes"), str) else None
+        if class_file is not None:
+            data["classes"] = _class_names(path, class_file)
         try:
-            return cls(Manifest.model_validate(data), path)
+            return cls(Manifest.model_validate(data), path, class_file)
         except ValidationError as error:
             raise ManifestError("\n".join(f"{path}: {text}" for text in _explain(error, data))) from None
 
@@ -184,6 +192,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _class_names(path: Path, name: str) -> list[str]:
+    if Path(name).name != name:
+        raise ManifestError(f"{path}: classes: {name!r} must be a list, or a file beside the manifest")
     try:
         text = (path.parent / name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

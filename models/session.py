@@ -73,12 +73,21 @@ class Session:
         self._input = _check_input(model, self._session.get_inputs())
         self._outputs = tuple(output.name for output in self._session.get_outputs())
         self._name = model.manifest.name
+        if wanting := [name for name in chosen if name not in self.providers]:
+            self._say_missing(providers, wanting)
         log.info("model loaded", model=self._name, providers=self.providers, threads=threads)
 
     @property
     def providers(self) -> tuple[str, ...]:
         """Execution providers in use, best first."""
         return tuple(self._session.get_providers())
+
+    def _say_missing(self, wanted: Sequence[str], missing: Sequence[str]) -> None:
+        """ONNX Runtime drops a provider whose libraries it cannot load without a word; say it."""
+        text = f"{', '.join(missing)} could not start; in use: {', '.join(self.providers)}"
+        if wanted:
+            raise ProviderError(f"{self._name}: {text}; are its driver and libraries installed?")
+        log.warning("execution provider unavailable", model=self._name, reason=text)
 
     def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
         """Outputs by name for one input tensor; raises SessionError when inference fails."""

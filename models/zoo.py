@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +29,35 @@ def list_models() -> dict[str, ModelFile]:
 
     Raises ManifestError when a manifest in one of the two folders is broken.
     """
-    found = {}
-    for folder in (BUILT_IN, user_folder()):
-        for path in sorted(folder.glob("*.toml")):
-            model = ModelFile.read(path)
-            found[model.manifest.name] = model
-    return found
+    return {model.manifest.name: model for model in map(ModelFile.read, _manifests())}
 
 
 def find_model(name_or_path: str) -> ModelFile:
-    """The model of that name, or of the TOML manifest at that path; raises ManifestError if there is none."""
+    """The model of that name, or of the TOML manifest at that path; raises ManifestError if there is none.
+
+    Another model's broken manifest does no harm unless the name is not found elsewhere.
+    """
     if name_or_path.endswith(".toml"):
         return ModelFile.read(Path(name_or_path))
-    models = list_models()
+    models: dict[str, ModelFile] = {}
+    broken = ""
+    for path in _manifests():
+        try:
+            model = ModelFile.read(path)
+        except ManifestError as error:
+            broken += f"\n{error}"
+        else:
+            models[model.manifest.name] = model
     if name_or_path not in models:
         hint = suggestion(name_or_path, models)
-        raise ManifestError(f"no model {name_or_path!r}; there are {', '.join(models)}{hint}")
+        raise ManifestError(f"no model {name_or_path!r}; there are {', '.join(models)}{hint}{broken}")
     return models[name_or_path]
+
+
+def _manifests() -> Iterator[Path]:
+    for folder in (BUILT_IN, user_folder()):
+        yield from sorted(folder.glob("*.toml"))
+        yield from sorted(folder.glob("[!.]*/*.toml"))
 
 
 def load_detector(name_or_path: str, providers: Sequence[str] = (), threads: int = 1) -> Detector:
@@ -59,20 +72,25 @@ def load_detector(name_or_path: str, providers: Sequence[str] = (), threads: int
 def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     """Take a model into the user's folder, after a trial inference on a grey picture.
 
-    Copies the manifest (with its classes, if they stand in a file) and the ONNX file beside it.
-    Raises ModelError if anything is wrong with it, also if the name is taken; then nothing is copied.
+    Copies the manifest, the ONNX file and, if there is one, the file of class names into a folder of the
+    model's name. Raises ModelError if anything is wrong, also if the name is taken; then nothing is left.
     """
     model = ModelFile.read(manifest)
-    target = folder or user_folder()
-    if (target / f"{model.manifest.name}.toml").exists() or (
-        BUILT_IN / f"{model.manifest.name}.toml"
-    ).exists():
-        raise ManifestError(f"{manifest}: name: there is already a model {model.manifest.name!r}")
+    name = model.manifest.name
+    if name in list_models():
+        raise ManifestError(f"{manifest}: name: there is already a model {name!r}")
     Detector(model, Session(model, ("cpu",))).detect(_Grey())
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(model.weights, target / model.manifest.file)
-    shutil.copyfile(manifest, target / f"{model.manifest.name}.toml")
-    return ModelFile.read(target / f"{model.manifest.name}.toml")
+    root = folder if folder is not None else user_folder()
+    root.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".adding-", dir=root))
+    try:
+        for path in model.files:
+            shutil.copyfile(path, staging / path.name)
+        staging.rename(root / name)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise ManifestError(f"{root / name}: cannot be written: {error.strerror}") from None
+    return ModelFile.read(root / name / manifest.name)
 
 
 class _Grey:
