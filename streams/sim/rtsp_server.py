@@ -72,17 +72,12 @@ def _now(element: Any) -> int | None:
     return clock.get_time() - zero if clock and zero else None
 
 
-class UntimedError(Exception):
-    """Some pictures have no presentation time: AVI knows the decoding order only."""
-
-
 class Clip:
     """A file's encoded pictures in decoding order, as (decoding time, presentation time, bytes), in ns."""
 
     def __init__(self, path: str) -> None:
-        try:
-            self._load(path, PASSED_THROUGH)
-        except UntimedError:
+        self._load(path, PASSED_THROUGH)
+        if self._untimed:  # AVI knows the decoding order only
             self._load(path, {})
         self._normalise()
 
@@ -107,8 +102,6 @@ class Clip:
         pipeline.set_state(Gst.State.NULL)
         if message is None or message.type == Gst.MessageType.ERROR or not self.pictures:
             raise ValueError(f"{path}: no video that can be played")
-        if self._untimed and passed_through:
-            raise UntimedError
 
     def _on_pad(self, _demux: Any, pad: Any, pipeline: Any, passed_through: dict[str, str]) -> None:
         kind = _name(pad.get_current_caps())

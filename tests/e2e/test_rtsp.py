@@ -34,7 +34,7 @@ from tests.support.rtsp import (
 
 pytestmark = pytest.mark.rtsp
 
-OPTIONS = SourceOptions(open_timeout_s=5, read_timeout_s=1)
+OPTIONS = SourceOptions(open_timeout_s=10, read_timeout_s=5)
 BACK_WITHIN_S = 5.0
 
 
@@ -168,7 +168,7 @@ def test_a_camera_that_was_gone_is_back_soon_after_its_return(clip: Path, watch)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_stalled_camera_is_noticed_and_opened_again(clip: Path, watch, transport: str) -> None:
     with camera({"gate": clip}) as server:
-        options = replace(OPTIONS, transport=transport, open_timeout_s=1)
+        options = replace(OPTIONS, transport=transport, open_timeout_s=1, read_timeout_s=1)
         watching = watch(f"rtsp://127.0.0.1:{server.port}/gate", options)
         watching.sink.wait_for_more(10)
         server.command("stall")
