@@ -36,7 +36,7 @@ def background(place: Place, camera: Camera, light: Light, seed: int, size: tupl
         size: width and height in pixels.
 
     Returns:
-        (height, width, 3) uint8, blue first.
+        (height * 3 / 2, width) uint8, planar Y, U, V in video range.
     """
     rng = np.random.Generator(np.random.PCG64((seed, 3)))
     width, height = size
@@ -50,11 +50,18 @@ def background(place: Place, camera: Camera, light: Light, seed: int, size: tupl
         upper = np.column_stack((foot, top))
         lower = np.column_stack((foot, np.zeros((2, 1))))
         _paste(picture, _facade(facade, rng), np.concatenate((upper, lower[::-1])), camera)
-    picture = cv2.GaussianBlur(picture, (0, 0), 0.55 * width / 1280 + 0.15).astype(np.uint8)
-    lit = picture.astype(np.float32) * (np.array(light.tint, np.float32) * _vignette(width, height))
-    grain = rng.normal(0.0, 3.0, (height, width)).astype(np.float32)
-    lit += cv2.GaussianBlur(grain, (0, 0), 0.8)[..., None]
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    soft = cv2.GaussianBlur(picture, (0, 0), 0.55 * width / 1280 + 0.15)
+    tinted = cv2.LUT(soft, _tint_table(light))
+    yuv = np.asarray(cv2.cvtColor(tinted, cv2.COLOR_BGR2YUV_I420), np.uint8)
+    grain = cv2.GaussianBlur(3.0 * rng.standard_normal((height, width), np.float32), (0, 0), 0.8)
+    luma = (yuv[:height].astype(np.float32) - 16.0) * _vignette(width, height) + (grain + 16.0)
+    yuv[:height] = np.clip(luma, 16, 235)
+    return yuv
+
+
+def _tint_table(light: Light) -> Image:
+    levels = np.arange(256)[:, None] * np.array(light.tint)
+    return np.asarray(np.clip(np.rint(levels), 0, 255)[None], np.uint8)
 
 
 def _sky(width: int, height: int) -> Image:
@@ -65,7 +72,7 @@ def _sky(width: int, height: int) -> Image:
 
 def _vignette(width: int, height: int) -> NDArray[np.float32]:
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
-    return np.asarray(1.0 - 0.10 * (x**2 + y[:, None] ** 2)[..., None], np.float32)
+    return np.asarray(1.0 - 0.10 * (x**2 + y[:, None] ** 2), np.float32)
 
 
 def _cloud(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> NDArray[np.float32]:
@@ -199,5 +206,5 @@ def _standing_shadows(picture: Image, place: Place, camera: Camera, light: Light
         if np.isfinite(pixels).all():
             hull = np.asarray(cv2.convexHull(pixels.astype(np.float32))[:, 0], np.float64)
             cv2.fillConvexPoly(mask, _fixed(hull), 255, cv2.LINE_AA, _FRACTION_BITS)
-    dark = 1.0 - cv2.GaussianBlur(mask, (0, 0), 1.2).astype(np.float32) / 255.0 * light.shadow
-    picture[:] = (picture * dark[..., None]).astype(np.uint8)
+    keep = 255.0 - light.shadow * cv2.GaussianBlur(mask, (0, 0), 1.2).astype(np.float32)
+    cv2.multiply(picture, cv2.merge([keep.astype(np.uint8)] * 3), dst=picture, scale=1 / 255)

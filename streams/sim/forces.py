@@ -44,12 +44,14 @@ def pair_forces(
         (n, 2) float64 acceleration in metres per second squared.
     """
     total = np.zeros_like(position)
-    gap = position[:, None] - position
-    near = np.einsum("ijk,ijk->ij", gap, gap) < REACH_M**2
-    first, second = np.nonzero(np.triu(near, 1))
+    x, y = position.T
+    near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < REACH_M**2
+    first, second = np.nonzero(near)
+    pairs = first < second
+    first, second = first[pairs], second[pairs]
     if not len(first):
         return total
-    offset = gap[first, second]
+    offset = position[first] - position[second]
     distance = np.maximum(np.hypot(offset[:, 0], offset[:, 1]), 1e-6)
     drift = (velocity[second] - velocity[first]) * FORESIGHT_S
     ahead = offset - drift

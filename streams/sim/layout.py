@@ -19,7 +19,7 @@ STANDS_BELOW_M_S = 0.22
 SHARPNESS = 1.1
 """A figure has at least so many pixels per picture pixel, so that scaling down smooths it."""
 LARGE_FROM_PX = 210.0
-LEAN_FROM = 0.07
+LEAN_FROM = 0.1
 """People lean outwards in a wide picture's perspective; less than this, pixel per pixel, is not worth it."""
 
 

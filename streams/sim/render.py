@@ -21,7 +21,8 @@ NOISE_SIGMA = 1.4
 PEDESTAL = 6
 """The scene is drawn so much too dark and the noise is so much too bright, so one addition makes both."""
 _NOISE_MARGIN = 64
-_PAINT_LIMIT_BYTES = 12 * 2**20
+_NOISE_TILE = 512
+_PAINT_LIMIT_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +63,7 @@ class Renderer:
         self._seed = seed
         self._light = Light.by_seed(seed)
         self._sight = Sight(self.camera, self._light, size)
-        still = background(place, self.camera, self._light, seed, size)
-        self._still = np.asarray(cv2.cvtColor(still, cv2.COLOR_BGR2YUV_I420), np.uint8)
+        self._still = background(place, self.camera, self._light, seed, size)
         self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL
         self._things = self._furniture(place)
         self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint32]]] = {}
@@ -138,17 +138,19 @@ class Renderer:
 
     def _painted(self, one: Placed, number: int) -> NDArray[np.uint8]:
         """The figure in the person's colours; kept, as the same poses come again with every stride."""
-        key = (number, one.view, one.step)
+        height = _kept_height(one.height)
+        key = (number, one.view, height)
         painted = self._paint.get(key)
         if painted is None:
-            table = self._wardrobe[number][1]
             index = one.figure.index[:: one.step, :: -one.step if one.view.mirrored else one.step]
-            painted = table.take(index).view(np.uint8).reshape(*index.shape, 4)
-            self._paint_bytes += painted.nbytes
-            if self._paint_bytes > _PAINT_LIMIT_BYTES:
-                self._paint.clear()
-                self._paint_bytes = painted.nbytes
+            painted = self._wardrobe[number][1].take(index).view(np.uint8).reshape(*index.shape, 4)
+            if height < 0.9 * len(index):
+                size = (max(1, round(height / len(index) * index.shape[1])), height)
+                painted = np.asarray(cv2.resize(painted, size, interpolation=cv2.INTER_LINEAR), np.uint8)
             self._paint[key] = painted
+            self._paint_bytes += painted.nbytes
+            while self._paint_bytes > _PAINT_LIMIT_BYTES:
+                self._paint_bytes -= self._paint.pop(next(iter(self._paint))).nbytes
         return painted
 
     def _shade(self, canvas: Canvas, one: Placed) -> None:
@@ -157,9 +159,10 @@ class Renderer:
         if place is None:
             return
         x, y, width, height = place
-        matrix = one.shadow_matrix - ((0.0, 0.0, x), (0.0, 0.0, y))
-        cover = cv2.warpAffine(one.figure.shadow, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        matrix = (one.shadow_matrix - ((0.0, 0.0, x), (0.0, 0.0, y))) / 2
+        cover = cv2.warpAffine(one.figure.shadow, matrix, (width // 2, height // 2), flags=cv2.INTER_LINEAR)
         keep = cv2.convertScaleAbs(cover, alpha=-self._light.shadow, beta=255)
+        keep = cv2.resize(keep, (width, height), interpolation=cv2.INTER_LINEAR)
         canvas.darken(x, y, np.asarray(keep, np.uint8))
 
     @staticmethod
@@ -178,12 +181,20 @@ class Renderer:
         cv2.add(canvas.y, self._noise[y : y + height, x : x + width], dst=canvas.y)
 
 
+def _kept_height(height: int) -> int:
+    """The height in pixels at which a figure is kept that is shown `height` high: a few sizes serve all."""
+    steps = math.ceil(2.0 * math.log2(max(height, 8) * 1.06))
+    return round(math.sqrt(2.0**steps))
+
+
 def _noise_bank(seed: int, size: tuple[int, int]) -> Plane:
-    """Noise somewhat larger than the picture; each picture takes another part of it."""
+    """Noise somewhat larger than the picture, in tiles; each picture takes another part of it."""
     rng = np.random.Generator(np.random.PCG64((seed, 5)))
-    width, height = size
-    noise = rng.standard_normal((height + _NOISE_MARGIN, width + _NOISE_MARGIN), np.float32)
-    return np.asarray(np.clip(np.rint(noise * NOISE_SIGMA + PEDESTAL), 0, 2 * PEDESTAL), np.uint8)
+    noise = rng.standard_normal((_NOISE_TILE, _NOISE_TILE), np.float32)
+    tile = np.clip(np.rint(noise * NOISE_SIGMA + PEDESTAL), 0, 2 * PEDESTAL).astype(np.uint8)
+    width, height = (extent + _NOISE_MARGIN for extent in size)
+    whole = np.tile(tile, (-(-height // _NOISE_TILE), -(-width // _NOISE_TILE)))
+    return np.ascontiguousarray(whole[:height, :width])
 
 
 class _Owners:

@@ -151,8 +151,9 @@ def crossing(stage: Stage) -> Script:
     start, end = stage.place.line.ends
     along = (end - start) / np.hypot(*(end - start))
     normal = np.array([-along[1], along[0]])  # to the left
+    from_left = bool(stage.rng.random() < 0.5)
     while stage.left_s > 6.0:
-        from_left = bool(stage.rng.random() < 0.5)
+        from_left ^= bool(stage.rng.random() < 0.7)
         step = normal * (1.2 if from_left else -1.2)
         at = start + (end - start) * stage.rng.uniform(0.25, 0.75)
         entry, way_out = (

@@ -13,6 +13,9 @@ from streams.sim.world import TICK_S, Crowd, Stop, World
 Script = Generator[float, None, None]
 """Acts, then yields for how many seconds it wants to sleep; it ends when it has nothing more to do."""
 
+SPOTS = 128
+"""Points that passers-by of one scene choose their ways through."""
+
 TickObserver = Callable[[float, Crowd], None]
 """Told of each step: scene time in seconds, and the people after it (to be read, not kept)."""
 
@@ -57,6 +60,7 @@ class Stage:
         self.seconds = seconds
         self._world = world
         self.blocked = np.concatenate((place.walls, place.courtesy))
+        self._spots = self._clear_spots()
 
     @property
     def time_s(self) -> float:
@@ -102,17 +106,18 @@ class Stage:
         clear = [clearance(np.array([portal, point]), obstacles) > margin_m for portal in portals]
         return portals[clear]
 
-    def spot(self, margin_m: float = 0.8) -> Point:
-        """A random walkable point, at least `margin_m` from everything that people keep clear of."""
+    def _clear_spots(self, margin_m: float = 0.8) -> Points:
+        """(`SPOTS`, 2) random walkable points, `margin_m` from everything that people keep clear of."""
         polygon = np.array(self.place.walkable)
         low, high = polygon.min(axis=0), polygon.max(axis=0)
-        while True:
-            points = self.rng.uniform(low, high, (16, 2))
+        spots = np.zeros((0, 2))
+        while len(spots) < SPOTS:
+            points = self.rng.uniform(low, high, (SPOTS, 2))
             gap = offsets(points, self.blocked)
             clear = np.hypot(gap[..., 0], gap[..., 1]).min(axis=1) > margin_m
             clear &= inside(points, polygon) & ~inside(points, self.place.restricted.corners)
-            for x, y in points[clear][:1].tolist():
-                return x, y
+            spots = np.concatenate((spots, points[clear]))
+        return spots[:SPOTS]
 
     def point_in(self, polygon: Points, margin_m: float) -> Point:
         """A random point inside an (n, 2) polygon, at least `margin_m` from its sides.
@@ -134,7 +139,7 @@ class Stage:
         best, room = portals[:2], -1.0
         for _ in range(60):
             start, end = portals[self.rng.choice(len(portals), 2, replace=False)]
-            via = [self.spot() for _ in range(int(self.rng.integers(1, 3)))]
+            via = self._spots[self.rng.integers(SPOTS, size=int(self.rng.integers(1, 3)))]
             path = np.array([start, *via, end])
             space = clearance(path, self.blocked)
             if space > 0.5 or space > room:

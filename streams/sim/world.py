@@ -180,7 +180,9 @@ class World:
         speed = np.hypot(velocity[:, 0], velocity[:, 1])
         limit = crowd.speed * forces.MAX_SPEED_RATIO
         velocity *= np.minimum(1.0, limit / np.maximum(speed, 1e-9))[:, None]
-        position = forces.keep_out(crowd.position + velocity * TICK_S, self._walls, WALL_GAP_M, concerned)
+        position = crowd.position + velocity * TICK_S
+        if (np.abs(away).max(axis=-1) < WALL_GAP_M + MAX_SPEED_M_S * TICK_S).any():
+            position = forces.keep_out(position, self._walls, WALL_GAP_M, concerned)
         crowd.velocity = np.round(velocity * GRAIN) / GRAIN
         crowd.position = np.round(position * GRAIN) / GRAIN
         moved = crowd.position - crowd.before
