@@ -93,18 +93,23 @@ class Outcome:
 async def serve(config: Config, open_node: OpenNode, watch: Watch, for_s: float | None = None) -> Outcome:
     """Run until SIGINT, SIGTERM or SIGHUP, or for `for_s` seconds from the moment the node is up.
 
-    The port is taken before anything else starts. A second signal forces the way out.
+    The port is taken before anything else starts. A second Ctrl-C forces the way out.
 
     Raises:
-        CommandError: the port cannot be had, or something essential died.
+        CommandError: the port cannot be had, something essential died, or the way out was forced.
     """
     with listen(config.http.host, config.http.port) as sock, _Stopper() as stopper:
-        async with AsyncExitStack() as stack:
-            with stopper.interrupting():
-                node = await stack.enter_async_context(open_node(config))
-            if stopper.stopped.is_set():
-                return Outcome(None)
-            return await _Session(node, sock, config.http.host, stopper.stopped).run(watch, for_s)
+        try:
+            async with AsyncExitStack() as stack:
+                with stopper.interrupting():
+                    node = await stack.enter_async_context(open_node(config))
+                if stopper.stopped.is_set():
+                    return Outcome(None)
+                return await _Session(node, sock, config.http.host, stopper.stopped).run(watch, for_s)
+        except asyncio.CancelledError:
+            if not stopper.forced:
+                raise
+            raise CommandError("the way out was forced; what was not sent waits in the outbox", 130) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -154,11 +159,19 @@ def url_of(sock: socket.socket) -> str:
 
 
 class _Stopper:
-    """Signals: the first asks to stop, the second cancels, and if that takes a second, the process ends."""
+    """Signals: the first asks to stop, a second Ctrl-C cancels, and if that takes a second, the process ends.
+
+    Shells and `timeout` send one request twice, to the process and to its group: only a Ctrl-C that comes
+    `APART_S` later is a second one.
+    """
+
+    APART_S = 0.3
 
     def __init__(self) -> None:
         self.stopped = asyncio.Event()
+        self.forced = False
         self._starting = False
+        self._first_s = 0.0
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -185,12 +198,16 @@ class _Stopper:
             self._starting = False
 
     def _on_signal(self, number: int) -> None:
-        again = self.stopped.is_set()
-        self.stopped.set()
-        if again:
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self._first_s = self._loop.time()
+            if self._task is not None and self._starting:
+                self._task.cancel()
+        elif number == signal.SIGINT and self._loop.time() - self._first_s > self.APART_S and not self.forced:
+            self.forced = True
             threading.Thread(target=_end_after, args=(1.0, 128 + number), daemon=True).start()
-        if self._task is not None and (again or self._starting):
-            self._task.cancel()
+            if self._task is not None:
+                self._task.cancel()
 
 
 def _end_after(seconds: float, code: int) -> None:

@@ -34,7 +34,7 @@ function row(event) {
   const [, node, camera] = /^\/nodes\/([^/]+)(?:\/cameras\/([^/]+))?$/.exec(event.source) || [];
   const time = new Date(event.time);
   const measures = Object.entries(data.measures || {})
-    .filter(([name]) => !name.includes("stderr"))
+    .filter(([name, value]) => !name.includes("stderr") && !(value === 0 && /^(duration|crossings)_/.test(name)))
     .map(([name, value]) => measure(name, value));
   const when = cell("td", Number.isNaN(+time) ? event.time : time.toLocaleTimeString([], { hour12: false }), "time");
   when.title = String(event.time);
@@ -58,7 +58,12 @@ export function draw() {
   document.getElementById("no-events").hidden = seen.length > 0;
 }
 
+function sameMoment(event, other) {
+  return event.data?.phase === "end" && other?.data?.incident === event.data.incident && other.time === event.time;
+}
+
 function show(event) {
+  if (sameMoment(event, seen[0])) return; // what happens in a moment, such as a crossing, is one row
   seen.unshift(event);
   seen.length = Math.min(seen.length, KEEP);
   const body = document.getElementById("events");

@@ -99,6 +99,11 @@ const MEASURES = {
   analysed: "分析",
   uptime: "已运行",
   crossings: "越线",
+  crossings_right: "向右",
+  crossings_left: "向左",
+  duration: "持续",
+  peak_count: "最多人数",
+  peak_density_worst_cell: "最密峰值",
 };
 
 const UNITS = [["_per_m2", "/m²"], ["_m2", " m²"], ["_fps", " fps"], ["_m_s", " m/s"], ["_m", " m"], ["_s", " s"]];

@@ -146,6 +146,7 @@ async def test_a_signal_while_starting_stops_the_start() -> None:
 async def test_a_second_signal_forces_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     forced = []
     monkeypatch.setattr(serving, "_end_after", lambda seconds, code: forced.append(code))
+    monkeypatch.setattr(serving._Stopper, "APART_S", 0.0)
     leaving = asyncio.Event()
 
     @asynccontextmanager
@@ -161,9 +162,22 @@ async def test_a_second_signal_forces_the_way_out(monkeypatch: pytest.MonkeyPatc
     async with asyncio.timeout(10):
         await leaving.wait()
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(CommandError, match="forced") as error:
             await task
     assert forced == [130]
+    assert error.value.code == 130
+
+
+async def test_one_request_that_is_sent_twice_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving._Stopper, "APART_S", 3600.0)
+
+    async def watch(node: RunningNode, url: str) -> None:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async with asyncio.timeout(10):
+        assert (await serve(config(), FakeNode.open, watch)).status == STATUS
 
 
 async def test_a_taken_port_is_named_before_anything_starts() -> None:
