@@ -53,7 +53,6 @@ def watcher(config: Config, show_events: bool) -> Watch:
 def _greet(status: NodeStatus, url: str, for_people: bool) -> None:
     if not for_people:
         log.info("status page", url=url, node=status.id, version=status.version)
-        terminal.err.print(f"status page: {url}")
         return
     terminal.out.print(
         Text.assemble(("Sharp Eyes ", "bold"), status.version, "  watches places, not people", style="cyan")

@@ -238,7 +238,8 @@ def test_run_and_demo_end_with_a_summary(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     ran = invoke("run", config, "--for", "0.3", "--port", "0", "--host", "127.0.0.1")
     assert ran.exit_code == 0, ran.output
-    assert "status page: http://127.0.0.1:" in ran.stderr
+    logged = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [entry["url"][:17] for entry in logged if entry["event"] == "status page"] == ["http://127.0.0.1:"]
     shown = invoke("demo", "--for", "0.3", "--port", "0", "--cameras", "1")
     assert shown.exit_code == 0, shown.output
     for part in ("watches places, not people", STATUS.detector, "gate-3 (retrying)", "Events"):
