@@ -95,6 +95,7 @@ def analyse_clip(job: Job) -> Result:
     if job.events == job.counts == Path("-"):
         raise CommandError("only one of --events and --counts can be - (stdout)", USAGE)
     result, began_s = Result(), time.monotonic()
+    piped = Path("-") in (job.counts, job.events)
     with _writer(job.counts) as counts, _writer(job.events) as events:
         table = csv.writer(counts, lineterminator="\n") if counts else None
         if table:
@@ -109,6 +110,8 @@ def analyse_clip(job: Job) -> Result:
                     events.write(body.decode() + "\n")
                 else:
                     terminal.err.print(terminal.event_line(json.loads(body)))
+            if piped:
+                sys.stdout.flush()
     _tell(result, time.monotonic() - began_s)
     return result
 
