@@ -1,7 +1,7 @@
 """The real job on real footage: `sharpeyes run` against a real RTSP server, visits and people counted.
 
-    python -m benchmarks.footage ../shared/media             # one loop of the footage: 2.5 minutes
-    python -m benchmarks.footage ../shared/media --loops 2 --json
+    python benchmarks/footage.py ../shared/media             # one loop of the footage: 2.5 minutes
+    python benchmarks/footage.py ../shared/media --loops 2 --json
 
 GStreamer plays `plaza.avi` and `one-by-one-person-detection.mp4` in real time, in a loop. In the
 latter somebody comes to a desk and goes away again six times: six incidents, no more and no fewer.
@@ -25,6 +25,8 @@ from typing import Any
 import redis
 from rich.console import Console
 from rich.progress import Progress
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import save, show
 from streams.sim.serve import RtspServer
@@ -69,7 +71,9 @@ def running_node(folder: Path, port: int) -> Iterator[str]:
     config = folder / "footage.yaml"
     config.write_text(CONFIG.format(data=folder / "data", port=port, http=http))
     log = (folder / "node.log").open("w")
-    process = subprocess.Popen([str(Path(sys.executable).with_name("sharpeyes")), "run", str(config)], stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("sharpeyes")), "run", str(config)], stdout=log, stderr=log
+    )
     try:
         page = f"http://127.0.0.1:{http}"
         while any(camera["analysed_fps"] == 0 for camera in cameras(page).values()) or not cameras(page):

@@ -215,6 +215,12 @@ class CameraConfig(Section):
     id: Id
     source: SecretStr = Field(description="rtsp://, rtsps://, http(s)://, file path or sim:// URL.")
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP transport.")
+    tls_verify: bool = Field(
+        True, description="Whether the certificate behind rtsps:// or https:// must be valid."
+    )
+    tls_ca_file: Path | None = Field(
+        None, description="Certificates to trust instead of the system's, PEM: a camera's own."
+    )
     open_timeout_s: float = Field(5.0, gt=0, le=60, description="Seconds to open the stream.")
     read_timeout_s: float = Field(
         5.0, gt=0, le=60, description="Seconds without a packet before reconnecting."

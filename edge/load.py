@@ -167,6 +167,8 @@ def _anchored(config: Config, folder: Path) -> Config:
 
 
 def _anchored_source(camera: CameraConfig, folder: Path) -> CameraConfig:
+    if camera.tls_ca_file is not None:
+        camera = camera.model_copy(update={"tls_ca_file": folder / camera.tls_ca_file})
     url = SourceUrl.parse(camera.source.get_secret_value())
     if url.scheme != "file":
         return camera

@@ -12,6 +12,7 @@ from edge.analysis import ZoneCount
 from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.events import Event, EventContext, EventDraft
 from edge.identifiers import Uuid7
+from edge.opening import address, source_options
 from edge.watch import CameraWatch
 from models.detector import Detector
 from models.tracker import Tracker
@@ -19,9 +20,8 @@ from streams.decode import DecodedPicture, Decoder
 from streams.errors import StreamEndedError
 from streams.gate import RateGate
 from streams.packet import PacketSource
-from streams.source import SourceOptions, open_source
+from streams.source import open_source
 from streams.timeline import Timeline
-from streams.url import SourceUrl
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Wall time of a clip's zero: fixed, so that the same clip gives the same events to the last byte."""
@@ -79,8 +79,7 @@ def open_clip(camera: CameraConfig) -> PacketSource:
         SourceUrlError: the address is none.
         OpenError: it cannot be opened.
     """
-    options = SourceOptions(camera.transport, camera.open_timeout_s, camera.read_timeout_s, realtime=False)
-    return open_source(SourceUrl.parse(camera.source.get_secret_value()), options)
+    return open_source(address(camera), source_options(camera, realtime=False))
 
 
 def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector: Detector) -> Iterator[Step]:

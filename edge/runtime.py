@@ -19,6 +19,7 @@ from edge.events import Event, EventContext
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
+from edge.opening import address, source_options
 from edge.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
@@ -31,8 +32,6 @@ from models.zoo import load_detector
 from streams.clock import Clock, SystemClock
 from streams.mailbox import Mailbox
 from streams.reader import Reader, ReaderOptions
-from streams.source import SourceOptions
-from streams.url import SourceUrl
 
 log = structlog.get_logger(__name__)
 
@@ -101,11 +100,10 @@ class Node:
         return EventContext(node.id, node.district, self._new_id, camera.id, camera.place)
 
     def _reader(self, camera: CameraConfig) -> Reader:
-        source = SourceOptions(camera.transport, camera.open_timeout_s, camera.read_timeout_s)
         return Reader(
             camera.id,
-            SourceUrl.parse(camera.source.get_secret_value()),
-            ReaderOptions(source, camera.analysed_fps),
+            address(camera),
+            ReaderOptions(source_options(camera, realtime=True), camera.analysed_fps),
             self._mailbox,
             self._clock,
             random.Random(),  # noqa: S311 - jitter of retries, no secret
@@ -242,7 +240,7 @@ class Node:
         return CameraStatus(
             id=camera.id,
             name=camera.place.name,
-            source=SourceUrl.parse(camera.source.get_secret_value()).display,
+            source=address(camera).display,
             state=reader.state,
             error=None if reader.state == "up" else reader.last_error,
             width=reader.width,

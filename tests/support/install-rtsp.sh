@@ -2,7 +2,7 @@
 # Install GStreamer's RTSP server, the tests' camera, where root is to be had; elsewhere say what will be skipped.
 set -eu
 packages="gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good
- gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gi"
+ gstreamer1.0-plugins-ugly gstreamer1.0-libav python3-gi glib-networking openssl"
 
 if command -v dpkg-query >/dev/null 2>&1; then
     missing=
