@@ -12,8 +12,8 @@ from edge.geometry import Floats, line_offset, line_position
 FORGIVE_S = 1.5
 """Somebody unseen, or seen outside, for no longer than this has been inside all the time."""
 
-FORGET_S = 10.0
-"""A key unseen for so long is dropped from a line's state."""
+BLINK_S = 1.0
+"""Who was unseen for longer may be somebody else when the number comes back: the side is unknown then."""
 
 SURE = 0.3
 """Detections below this score keep a track alive, but do not say on which side of a line it stands."""
@@ -93,9 +93,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Crossings:
-    """Sides by key; those unseen for `FORGET_S` are dropped."""
+    """Sides by key, and the time of the last look; those unseen for `BLINK_S` are dropped."""
 
     sides: Mapping[int, Side] = field(default_factory=lambda: MappingProxyType({}))
+    looked_s: float = float("-inf")
 
 
 def step_crossings(
@@ -110,7 +111,7 @@ def step_crossings(
 
     A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two sure looks in a row,
     so that one who wavers on the line crosses it once or not at all, and a box that holds two people for a
-    moment takes neither across; and only if the way led between the line's ends.
+    moment takes neither across; and only if the way led clearly between the line's ends.
 
     Args:
         state: from the look before.
@@ -126,22 +127,29 @@ def step_crossings(
     start, end = ends
     feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
     offsets = line_offset(feet, start, end)
-    clear = sure & (np.abs(offsets) > _waver(boxes, end - start))
-    sides = {key: side for key, side in state.sides.items() if pts_s - side.seen_s <= FORGET_S}
+    way = end - start
+    clear = sure & (np.abs(offsets) > _waver(boxes, way))
+    margin = _waver_along(boxes, way)
+    sides = {
+        key: side
+        for key, side in state.sides.items()
+        if pts_s - side.seen_s <= BLINK_S or side.seen_s == state.looked_s
+    }
     crossed = np.zeros(len(keys), np.int8)
     for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
         old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))
         through = old.through
         if (offset > 0) != (old.offset > 0):
-            through = bool(0 <= line_position(np.array(old.foot), np.array(foot), start, end) <= 1)
+            where = line_position(np.array(old.foot), np.array(foot), start, end)
+            through = bool(margin[row] <= where <= 1 - margin[row])
         leaning = (1 if offset > 0 else -1) if clear[row] else 0
         agreed = old.settled in (0, leaning) or old.leaning == leaning
         settled = leaning if leaning and agreed else old.settled
         if settled == -old.settled and through:
             crossed[row] = settled
         sides[key] = Side(settled, leaning, foot, offset, through, pts_s)
-    return Crossings(MappingProxyType(sides)), crossed
+    return Crossings(MappingProxyType(sides), pts_s), crossed
 
 
 def _waver(boxes: NDArray[np.float32], way: Floats) -> Floats:
@@ -153,3 +161,10 @@ def _waver(boxes: NDArray[np.float32], way: Floats) -> Floats:
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     waver: Floats = np.hypot(way[1] * _CLEAR[0] * width, way[0] * _CLEAR[1] * height).astype(np.float64)
     return waver
+
+
+def _waver_along(boxes: NDArray[np.float32], way: Floats) -> Floats:
+    """The same along the line, as a share of its length: the ellipse's radius in the line's direction."""
+    radii = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64) * _CLEAR
+    along: Floats = 1.0 / np.hypot(way[0] / radii[:, 0], way[1] / radii[:, 1])
+    return along

@@ -28,6 +28,8 @@ class TrackerOptions:
         match_iou: least overlap with the forecast for a sure detection, and, below, for an unsure one.
         unsure_iou: see `match_iou`.
         max_distance: largest squared Mahalanobis distance (four degrees of freedom) without overlap.
+        max_shift: farthest a sure detection may lie from the forecast without overlap, in the forecast's
+            widths and heights: the filter's doubt grows without bound while a track is lost.
         confirm_s: seconds between first and newest detection that confirm a track; two at the least.
         tentative_s: seconds an unconfirmed track is kept unseen, at least until the next picture.
         lost_s: seconds a confirmed track is kept unseen.
@@ -38,6 +40,7 @@ class TrackerOptions:
     match_iou: float = 0.2
     unsure_iou: float = 0.4
     max_distance: float = 16.0
+    max_shift: tuple[float, float] = (3.0, 0.75)
     confirm_s: float = 0.1
     tentative_s: float = 0.25
     lost_s: float = 2.0
@@ -121,7 +124,7 @@ class Tracker:
         sure = found.scores >= self._start
         known = self._book.confirmed
         fresh = self._book.seen_s == previous_s
-        near = 1.0 - distance / options.max_distance
+        near = np.where(self._within_reach(found), 1.0 - distance / options.max_distance, 0.0)
         stages = (
             (known, sure, overlap, options.match_iou),
             (known & fresh, ~sure, overlap, options.unsure_iou),
@@ -138,6 +141,12 @@ class Tracker:
             i, j = assign(affinity[np.ix_(a, b)], least)
             tracks, matches = np.concatenate((tracks, a[i])), np.concatenate((matches, b[j]))
         return tracks, matches
+
+    def _within_reach(self, found: Detections) -> NDArray[np.bool_]:
+        value = self._filter.value
+        centres = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
+        shift = np.abs(centres[None] - value[:, None, :2]) / value[:, None, 2:]
+        return np.asarray((shift <= self._options.max_shift).all(axis=2))
 
     def _group(self, labels: NDArray[np.int16]) -> NDArray[np.int64]:
         return (labels != 0).astype(np.int64) if self._groups is None else self._groups[labels]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.hazards import FORGET_S, FORGIVE_S, Crossings, Presence, step_crossings, step_presence
+from edge.hazards import BLINK_S, FORGIVE_S, Crossings, Presence, step_crossings, step_presence
 
 KEY = np.array([7])
 ACROSS = (np.array([0.2, 0.5]), np.array([0.8, 0.5]))  # to the right: downwards is right of it
@@ -114,7 +114,7 @@ def test_weak_detections_do_not_say_on_which_side_somebody_stands():
 
 
 def test_after_a_long_absence_nothing_is_known():
-    assert walk([(0.5, 0.3), (0.5, 0.7)], step_s=FORGET_S + 1) == []
+    assert walk([(0.5, 0.3), (0.5, 0.7)], step_s=BLINK_S + 1) == []
 
 
 def test_nobody():
