@@ -13,7 +13,7 @@ from models.detector import Detector
 from models.zoo import load_detector
 from streams.sim.spec import SceneSpec
 
-SIZE = (640, 360)
+SIZE, LARGER = (640, 360), (960, 540)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def told(steps: list[Step]) -> list[tuple[float, Event]]:
 
 def test_intrusions_are_told_when_they_happen_and_only_then(detector):
     clip, steps = look(
-        detector, SceneSpec("intrusion", "plaza", 1, SIZE, 10.0, 40.0), [{"kind": "hazard.intrusion"}]
+        detector, SceneSpec("intrusion", "plaza", 1, SIZE, 10.0, 48.0), [{"kind": "hazard.intrusion"}]
     )
     true = [event for event in clip.truth.events if event.kind == "hazard.intrusion"]
     assert len(true) >= 2
@@ -52,7 +52,7 @@ def test_intrusions_are_told_when_they_happen_and_only_then(detector):
 
 
 def test_crossings_are_told_with_their_direction(detector):
-    clip, steps = look(detector, SceneSpec("line", "gate", 2, SIZE, 10.0, 36.0), [{"kind": "hazard.line"}])
+    clip, steps = look(detector, SceneSpec("line", "gate", 1, LARGER, 10.0, 30.0), [{"kind": "hazard.line"}])
     true = [event for event in clip.truth.events if event.kind == "hazard.line"]
     assert len(true) >= 2
     score = scenes.score(clip.truth, scenes.incidents(told(steps)), ["hazard.line"])
@@ -86,7 +86,7 @@ def test_people_who_walk_by_are_no_event(detector):
 
 
 def test_the_same_clip_gives_the_same_bytes(detector):
-    spec = SceneSpec("intrusion", "plaza", 1, SIZE, 10.0, 40.0)
+    spec = SceneSpec("intrusion", "plaza", 1, SIZE, 10.0, 48.0)
     runs = [
         [e.to_json() for _, e in told(look(detector, spec, [{"kind": "hazard.intrusion"}])[1])]
         for _ in range(2)
