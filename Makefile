@@ -5,8 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PYTHON ?= $(shell sh deploy/find-python.sh)
 TESTS  ?= tests streams models edge api
+PIN    := -q --upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check format rtsp-server clean help
+.PHONY: run test check format pins rtsp-server clean help
 
 run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded server, status page
 	@exec $(BIN)/sharpeyes demo $(ARGS)
@@ -38,6 +39,11 @@ $(VENV)/.run: $(VENV)/bin/python requirements/run.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
 	@touch $@
+
+pins: $(VENV)/.test ## Pin what pyproject.toml and requirements/test.in ask for
+	$(BIN)/python -m pip install -q pip-tools
+	$(BIN)/pip-compile $(PIN) -o requirements/run.txt pyproject.toml
+	$(BIN)/pip-compile $(PIN) -o requirements/test.txt requirements/test.in
 
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) build dist ./*.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
