@@ -13,7 +13,7 @@ run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded 
 	@exec $(BIN)/sharpeyes demo $(ARGS)
 
 test: $(VENV)/.test rtsp-server ## Run every test, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-config=pyproject.toml $(ARGS) $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-config=pyproject.toml $(ARGS) $(TESTS)
 
 check: $(VENV)/.test ## Run the static gate: format, lint, types, architecture
 	$(BIN)/ruff format --check .

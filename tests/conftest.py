@@ -1,0 +1,14 @@
+"""What every test relies on."""
+
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """Undo what a command under test configured: its log would write to a stream that is closed by now."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
