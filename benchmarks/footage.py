@@ -8,27 +8,21 @@ latter somebody comes to a desk and goes away again six times: six incidents, no
 """
 
 import argparse
-import contextlib
 import json
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import redis
 from rich.console import Console
 from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import save, show
+from benchmarks.live_node import cameras, delivered, free_port, running_node
 from streams.sim.serve import RtspServer
 
 DESK = "one-by-one-person-detection.mp4"
@@ -60,57 +54,9 @@ cameras:
 """
 
 
-@contextlib.contextmanager
-def running_node(folder: Path, port: int) -> Iterator[str]:
-    """A running `sharpeyes run`; yields the address of its HTTP interface, and ends it as Ctrl-C does.
-
-    Raises:
-        SystemExit: the node ended at once; with its last words.
-    """
-    http = free_port()
-    config = folder / "footage.yaml"
-    config.write_text(CONFIG.format(data=folder / "data", port=port, http=http))
-    log = (folder / "node.log").open("w")
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("sharpeyes")), "run", str(config)], stdout=log, stderr=log
-    )
-    try:
-        page = f"http://127.0.0.1:{http}"
-        while any(camera["analysed_fps"] == 0 for camera in cameras(page).values()) or not cameras(page):
-            if process.poll() is not None:
-                raise SystemExit(f"the node ended at once: {(folder / 'node.log').read_text()}")
-            time.sleep(0.1)
-        yield page
-    finally:
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-        process.kill()
-        process.wait()
-        log.close()
-
-
-def free_port() -> int:
-    """A TCP port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def cameras(page: str) -> dict[str, Any]:
-    """The node's cameras by id; empty while it is not up yet."""
-    try:
-        with urllib.request.urlopen(f"{page}/cameras", timeout=2) as reply:  # noqa: S310 - our own node
-            return {camera["id"]: camera for camera in json.load(reply)}
-    except OSError:
-        return {}
-
-
-def delivered(data: Path) -> list[dict[str, Any]]:
-    """Every event that has reached Redis, in order."""
-    with redis.Redis.from_url((data / "broker.url").read_text().strip()) as client:
-        entries = client.xrange("sharpeyes:{360103}:events")
-    return [json.loads(fields[b"ce"]) for _, fields in entries]
+def config(folder: Path, rtsp_port: int) -> str:
+    """The node's configuration."""
+    return CONFIG.format(data=folder / "data", port=rtsp_port, http=free_port())
 
 
 def measure(media: Path, loops: int) -> dict[str, Any]:
@@ -121,17 +67,17 @@ def measure(media: Path, loops: int) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as name,
         RtspServer(mounts) as server,
-        running_node(Path(name), server.port) as page,
+        running_node(Path(name), config(Path(name), server.port)) as node,
         Progress(console=Console(stderr=True)) as progress,
     ):
         task = progress.add_task("playing the footage", total=seconds)
         started_s = time.monotonic()
         while (elapsed_s := time.monotonic() - started_s) < seconds:
             progress.update(task, completed=elapsed_s)
-            seen = cameras(page)
+            seen = cameras(node.page)
             people += [zone["count"] for zone in seen["plaza"]["zones"]] if elapsed_s > WARM_UP_S else []
             time.sleep(0.5)
-        last = cameras(page)
+        last = cameras(node.page)
         events = delivered(Path(name) / "data")
     visits = [
         e
