@@ -3,12 +3,17 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
 from rich.console import Console
 from rich.table import Table
+
+# Standard output is for `--json` alone, in worker processes too.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 CACHE = Path(__file__).parent.parent / ".work" / "clips"
 RESULTS = Path(__file__).parent / "results"
