@@ -1,0 +1,69 @@
+"""The service level of one camera: how often it is analysed, and how well.
+
+The planner gives every camera one level each second; its reader and the analysis keep to it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+MAX_FPS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service level. Levels are ordered by `rank`, the better the larger.
+
+    Attributes:
+        fps: analysed pictures a second while the camera is active, 0..60; 0 is keyframes only.
+        tiles: large scenes are also looked at in tiles (or at a larger model input).
+        density: the crowd's density is estimated.
+        shed: nothing of the camera is decoded, not even its keyframes: it is blind, and said to be.
+
+    Raises:
+        ValueError: for a rate out of range, or a shed camera that is served.
+    """
+
+    fps: float
+    tiles: bool = False
+    density: bool = False
+    shed: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fps) and 0.0 <= self.fps <= MAX_FPS):
+            raise ValueError(f"fps must be in 0..{MAX_FPS:g}, not {self.fps!r}")
+        if self.shed and (self.fps or self.tiles or self.density):
+            raise ValueError("a shed camera is not analysed: fps 0, no tiles, no density")
+
+    @property
+    def keyframes_only(self) -> bool:
+        """True where nothing between the keyframes is decoded (a shed camera included)."""
+        return self.fps == 0.0
+
+    @property
+    def rank(self) -> tuple[bool, float, bool, bool]:
+        """A key that sorts levels from worst (shed) to best."""
+        return (not self.shed, self.fps, self.density, self.tiles)
+
+    def __lt__(self, other: Service) -> bool:
+        return self.rank < other.rank
+
+    def __le__(self, other: Service) -> bool:
+        return self.rank <= other.rank
+
+    def __gt__(self, other: Service) -> bool:
+        return self.rank > other.rank
+
+    def __ge__(self, other: Service) -> bool:
+        return self.rank >= other.rank
+
+
+SHED: Final = Service(0.0, shed=True)
+KEYFRAMES: Final = Service(0.0)
+LADDER_FPS: Final = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""The analysed rates the planner chooses from (and a camera's own wanted rate on top of them)."""
+LADDER: Final = tuple(Service(fps) for fps in LADDER_FPS)
+FULL: Final = Service(LADDER_FPS[-1], tiles=True, density=True)
+"""What a camera has before the first plan."""
