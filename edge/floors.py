@@ -1,0 +1,54 @@
+"""What a camera has to look for, and the rate below which each task is blind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from edge.config import CameraConfig, subject_of
+
+VIEW = "camera.view"
+"""The task of a camera without rules: to be looked at."""
+
+FLOOR_FPS: Mapping[str, float] = MappingProxyType(
+    {
+        "crowd.density": 0.5,  # a crowd fills or empties over many seconds; hold_s covers two looks
+        "hazard.intrusion": 1.0,  # the shortest presence that usually counts lasts a second
+        "hazard.line": 2.0,  # who walks 1.5 m/s must be seen on both sides, at most a second apart
+        VIEW: 0.1,  # as often as an idle camera is looked at anyway
+    }
+)
+"""Analysed pictures a second below which a task of that kind is blind: its safety floor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that a camera watches for.
+
+    Attributes:
+        kind: of the rule, such as `crowd.density`; `camera.view` for a camera without rules.
+        subject: id of the zone or line; of the camera for `camera.view`.
+        floor_fps: analysed pictures a second below which the task is blind; above 0.
+    """
+
+    kind: str
+    subject: str
+    floor_fps: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor_fps <= 60.0:
+            raise ValueError(f"floor_fps must be above 0 and at most 60, got {self.floor_fps}")
+
+    @property
+    def name(self) -> str:
+        """`kind/subject`, as open incidents are named too.
+
+        >>> Task("crowd.density", "plaza", 0.5).name
+        'crowd.density/plaza'
+        """
+        return f"{self.kind}/{self.subject}"
+
+
+def tasks_of(camera: CameraConfig) -> tuple[Task, ...]:
+    """A camera's tasks, in the order of its rules; never empty."""
+    tasks = (Task(rule.kind, subject_of(rule), FLOOR_FPS[rule.kind]) for rule in camera.rules)
+    return tuple(tasks) or (Task(VIEW, camera.id, FLOOR_FPS[VIEW]),)
