@@ -1,6 +1,6 @@
 """How well detectors agree with each other on a folder of pictures, and how fast they are on one thread.
 
-    python -m benchmarks.detector --pictures FOLDER [--models NAME ...] [--against MANIFEST] [--json]
+    python benchmarks/detector.py --pictures FOLDER [--models NAME ...] [--against MANIFEST] [--json]
 
 Each model is compared with the first of `--models` (the INT8 weights with the FP32 ones they were made
 from), and, with `--against`, counts how many of the persons that another detector is sure of it finds.
@@ -9,6 +9,7 @@ The INT8 weights were calibrated on every second picture of such a folder: `held
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import save, show
 from models.bench import measure

@@ -1,7 +1,7 @@
 """The tracker beside those of the PyPI package `trackers`, on the same detections.
 
     python -m venv .work/bench && .work/bench/bin/pip install -e . trackers
-    .work/bench/bin/python -m benchmarks.tracker [--json] [--video FILE] [--seeds 4]
+    .work/bench/bin/python benchmarks/tracker.py [--json] [--video FILE] [--seeds 4]
 
 Synthetic part: people walk on a plane before a pinhole camera; boxes jitter, are missed when covered, score
 low when half covered, and false ones appear. The truth is known, so IDF1 (Ristani et al. 2016), MOTA and
@@ -25,6 +25,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import save, show
 from models.boxes import area, iou
