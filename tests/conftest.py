@@ -4,6 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
+
+# The same examples everywhere, and none fails because the machine was busy.
+settings.register_profile(
+    "sharpeyes", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("sharpeyes")
 
 
 @pytest.fixture(autouse=True)
