@@ -119,25 +119,31 @@ def intrusion(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 
 def trespassing(stage: Stage) -> Script:
     """Somebody enters the restricted zone, stays some seconds and leaves; then, after a while, the next."""
+    while stage.left_s > 13.0:
+        stay_s = trespass(stage, (3.0, 8.0) if stage.left_s > 24.0 else None)
+        yield stay_s + float(stage.rng.uniform(22.0, 30.0))
+
+
+def trespass(stage: Stage, stay_s: tuple[float, float] | None = None) -> float:
+    """Send somebody into the restricted zone, and out again another way; 3 s there or between two limits."""
     zone = stage.place.restricted.corners
     middle = zone.mean(axis=0)
     barriers = np.concatenate((stage.place.walls, stage.place.line.ends[None]))
-    while stage.left_s > 13.0:
-        inner = stage.point_in(zone, 0.8)
-        portals = stage.portals_to(inner, barriers)
-        near = np.argsort(np.hypot(*(portals - middle).T))[:4]
-        way_in, way_out = portals[stage.rng.choice(near, 2, replace=False)]
-        if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
-            way_in = middle + (way_in - middle) * min(1.0, 6.0 / float(np.hypot(*(way_in - middle))))
-        stay_s = float(stage.rng.uniform(3.0, 8.0)) if stage.left_s > 24.0 else 3.0
-        stage.send(
-            _point(way_in),
-            Stop(inner, wait_s=stay_s),
-            Stop(_point(way_out)),
-            free=True,
-            speed=float(stage.rng.uniform(1.2, 1.6)),
-        )
-        yield stay_s + float(stage.rng.uniform(22.0, 30.0))
+    inner = stage.point_in(zone, 0.8)
+    portals = stage.portals_to(inner, barriers)
+    near = np.argsort(np.hypot(*(portals - middle).T))[:4]
+    way_in, way_out = portals[stage.rng.choice(near, 2, replace=False)]
+    if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
+        way_in = middle + (way_in - middle) * min(1.0, 6.0 / float(np.hypot(*(way_in - middle))))
+    there_s = float(stage.rng.uniform(*stay_s)) if stay_s else 3.0
+    stage.send(
+        _point(way_in),
+        Stop(inner, wait_s=there_s),
+        Stop(_point(way_out)),
+        free=True,
+        speed=float(stage.rng.uniform(1.2, 1.6)),
+    )
+    return there_s
 
 
 @scenario("line", "People cross the guarded line, in both directions", passers_by=8)
@@ -148,23 +154,55 @@ def line(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 
 def crossing(stage: Stage) -> Script:
     """Every few seconds somebody crosses the guarded line at a right angle, from either side."""
-    start, end = stage.place.line.ends
-    along = (end - start) / np.hypot(*(end - start))
-    normal = np.array([-along[1], along[0]])  # to the left
     from_left = bool(stage.rng.random() < 0.5)
     while stage.left_s > 6.0:
         from_left ^= bool(stage.rng.random() < 0.7)
-        step = normal * (1.2 if from_left else -1.2)
-        at = start + (end - start) * stage.rng.uniform(0.25, 0.75)
-        entry, way_out = (
-            stage.rng.choice(stage.portals_to(_point(point), stage.blocked))
-            for point in (at + step, at - step)
-        )
-        if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
-            entry = at + step * 3.0
-        stops = (at + step, at - step, way_out)
-        stage.send(_point(entry), *(Stop(_point(point)) for point in stops), free=True)
+        cross(stage, from_left=from_left)
         yield float(stage.rng.uniform(7.0, 14.0))
+
+
+def cross(stage: Stage, *, from_left: bool) -> None:
+    """Send somebody across the guarded line at a right angle."""
+    start, end = stage.place.line.ends
+    along = (end - start) / np.hypot(*(end - start))
+    normal = np.array([-along[1], along[0]])  # to the left
+    step = normal * (1.2 if from_left else -1.2)
+    at = start + (end - start) * stage.rng.uniform(0.25, 0.75)
+    entry, way_out = (
+        stage.rng.choice(stage.portals_to(_point(point), stage.blocked)) for point in (at + step, at - step)
+    )
+    if stage.time_s == 0:  # a short clip shall not wait for somebody to come from afar
+        entry = at + step * 3.0
+    stops = (at + step, at - step, way_out)
+    stage.send(_point(entry), *(Stop(_point(point)) for point in stops), free=True)
+
+
+@scenario("quiet", "Nobody is there, but now and then one person does what is not allowed", passers_by=0)
+def quiet(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """An empty place most of the time, as most cameras' pictures are."""
+    return passing(stage, count), visiting(acts)
+
+
+QUIET_S = 160.0
+VISIT_AFTER = 0.2
+"""Share of a quiet while that goes by before its visitor comes."""
+
+
+def visiting(stage: Stage) -> Script:
+    """Once in about `QUIET_S` seconds somebody crosses the line or enters the restricted zone, by turns."""
+    cycles = max(1, round(stage.seconds / QUIET_S)) if stage.seconds else 0
+    cycle_s = stage.seconds / cycles if stage.seconds else QUIET_S
+    trespassing_now = bool(stage.rng.random() < 0.5)
+    done = 0
+    while done < cycles or not cycles:
+        done += 1
+        yield VISIT_AFTER * cycle_s
+        if trespassing_now:
+            trespass(stage)
+        else:
+            cross(stage, from_left=bool(stage.rng.random() < 0.5))
+        trespassing_now = not trespassing_now
+        yield (1.0 - VISIT_AFTER) * cycle_s
 
 
 @scenario("crowding", "A crowd builds up to 4 to 5 persons per square metre, holds, dissolves", passers_by=4)

@@ -82,6 +82,23 @@ def test_an_endless_scene_gathers_a_crowd_again() -> None:
     assert worst[3] >= 4.0
 
 
+@EVERYWHERE
+def test_a_quiet_place_is_empty_but_for_one_visit(place: str) -> None:
+    spec = SceneSpec("quiet", place, 1, seconds=40.0)
+    assert len(scene_truth(spec)) == 1
+    scene = spec.scene()
+    people = [len(scene.at(time_s)) for time_s in np.arange(0.0, 40.0, 0.5)]
+    assert max(people) == 1
+    assert not any(people[:15])
+    assert not any(people[-10:])
+
+
+def test_a_quiet_place_has_both_kinds_of_visits_with_long_pauses_between() -> None:
+    events = _events("quiet", "plaza", 640.0)
+    assert [event.kind for event in events] == ["hazard.intrusion", "hazard.line"] * 2
+    assert all(later.begin_s - earlier.end_s > 100.0 for earlier, later in pairwise(events))
+
+
 def test_events_agree_with_positions() -> None:
     spec = SceneSpec("intrusion", "gate", seed=4, seconds=60.0)
     events = scene_truth(spec)
@@ -133,7 +150,7 @@ def test_as_many_people_as_asked_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "riot"}, "crowding, intrusion, line, walk"),
+        ({"name": "riot"}, "crowding, intrusion, line, quiet, walk"),
         ({"name": "walk", "place": "moon"}, "gate, platform, plaza"),
         ({"name": "walk", "people": 1000}, "people"),
         ({"name": "walk", "seconds": 0.0}, "seconds"),
