@@ -77,6 +77,7 @@ class NodeConfig(Section):
     )
     data_dir: Path = Field(Path("data"), description="Outbox and embedded server live here.")
     heartbeat_s: float = Field(60.0, ge=1, le=3600, description="Seconds between node.heartbeat events.")
+    coverage_s: float = Field(60.0, ge=1, le=3600, description="Seconds that one node.coverage event covers.")
 
 
 class RedisConfig(Section):
