@@ -27,7 +27,9 @@ def add(app: typer.Typer) -> None:
 
 
 def simulate(  # noqa: PLR0913 - one parameter an option
-    scenario: Annotated[str, typer.Argument(help="walk, quiet, intrusion, line or crowding.", metavar="SCENARIO")],
+    scenario: Annotated[
+        str, typer.Argument(help="walk, quiet, intrusion, line or crowding.", metavar="SCENARIO")
+    ],
     *,
     place: Annotated[str, typer.Option(help="plaza, gate or platform.")] = "plaza",
     seed: Annotated[int, typer.Option(min=0, help="Other seeds give other people and timing.")] = 0,
