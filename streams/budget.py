@@ -14,7 +14,7 @@ quarter more; noise of 5 % in the costs therefore moves nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Shortfall, Tier, given_fps
+from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Shortfall, Tier
 from streams.service import LADDER_FPS, SHED, Service
 
 LAST_RESORT: Final = 1.12
@@ -43,6 +43,7 @@ _EPS: Final = 1e-9
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 _service = lru_cache(maxsize=4096)(Service)
@@ -58,64 +59,73 @@ class _Table:
         self.ids = [demand.camera_id for demand in self.demands]
         if len(set(self.ids)) != len(self.ids):
             raise ValueError("two demands for one camera")
-        columns = attrgetter(
-            "wanted_fps", "floor_fps", "priority", "active_share", "decoded", "keyframe_fps",
-            "idle_fps", "urgency", "stale_s", "tiles", "density",
-        )  # fmt: skip
-        rows = np.array([columns(d) for d in self.demands], np.float64).reshape(-1, 11).T
-        self.wanted, self.floor, self.priority, self.share, self.decoded = rows[:5]
-        self.keyframe_fps = np.minimum(rows[5], self.wanted)
-        self.idle_fps, self.urgency, self.stale_s = np.minimum(rows[6], self.wanted), rows[7], rows[8]
-        self.tiles, self.density = rows[9] > 0, rows[10] > 0
-        prices = attrgetter(
-            "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "lane", "tiles_ms",
-            "density_ms",
-        )  # fmt: skip
-        paid = np.array([prices(costs[id_]) for id_ in self.ids], np.float64).reshape(-1, 7).T
-        self.demux, self.keyframe, self.decode, self.look, self.lane, self.tiles_ms, self.density_ms = paid
+        rows = _columns(map(_ASKED, self.demands), 11)
+        self.wanted, self.priority, self.share = rows[:3]
+        self.decoded = np.where(np.isnan(rows[3]), self.share, rows[3])
+        self.keyframe_fps, self.idle_fps = np.minimum(rows[4], self.wanted), np.minimum(rows[5], self.wanted)
+        self.urgency = np.where(rows[6] > 0, 2.0, np.where(rows[7] > 0, 1.0, 0.0))
+        self.stale_s, self.tiles, self.density = rows[8], rows[9] > 0, rows[10] > 0
+        self.floor = np.array([demand.floor_fps for demand in self.demands], np.float64)
+        paid = _columns((_PAID(costs[id_]) for id_ in self.ids), 7)
+        self.demux, self.keyframe, self.decode, self.look, lane, self.tiles_ms, self.density_ms = paid
+        self.lane = np.where(np.isnan(lane), self.look, lane)
         before = previous.services if previous is not None else {}
-        self.before = [before.get(id_, SHED) for id_ in self.ids]
-        held = [(not s.shed, s.fps, s.tiles, s.density) for s in self.before]
-        self.held_any, self.held_fps, self.held_tiles, self.held_density = (
-            np.array(held, np.float64).reshape(-1, 4).T
-        )
+        held = _columns((_HELD(before.get(id_, SHED)) for id_ in self.ids), 4)
+        self.held_any, self.held_fps = 1 - held[0], held[1]
+        self.held_tiles, self.held_density = held[2], held[3]
+
+
+_ASKED = attrgetter(
+    "wanted_fps", "priority", "active_share", "decode_share", "keyframe_fps", "idle_fps", "open_incident",
+    "moving_tracks", "stale_s", "tiles", "density",
+)  # fmt: skip
+_PAID = attrgetter(
+    "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "lane_ms", "tiles_ms", "density_ms"
+)
+_HELD = attrgetter("shed", "fps", "tiles", "density")
+
+
+def _columns(rows: Iterable[tuple[object, ...]], width: int) -> Floats:
+    """Rows as columns (width, n); None becomes NaN."""
+    return np.array(list(rows), np.float64).reshape(-1, width).T
 
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """All steps of all cameras, in the order of granting, as plain lists for the loop that grants them."""
+    """All steps of all cameras in the order of granting.
 
-    camera: list[int]
-    tier: list[int]
-    held: list[bool]
-    rung: list[int]
-    """Place in the camera's chain of rates, from 1; 0 for keyframes, and for density and tiles."""
-    fps: list[float]
-    cpu: list[float]
-    """CPU of the step itself; of tiles and density per look."""
-    looks: list[float]
-    """Looks a second that the step adds."""
+    Attributes:
+        camera: place of the camera in the table.
+        tier: what the step buys.
+        held: whether the camera had it before.
+        fps: the rate that it reaches.
+        cpu: milliseconds of CPU a second, of the step itself; of density and tiles, of one look.
+        looks: looks a second that it adds.
+    """
+
+    camera: Ints
+    tier: Ints
+    held: Bools
+    fps: Floats
+    cpu: Floats
+    looks: Floats
+
+
+_Column = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
+"""Whether there is such a step, sort key, tier, whether held, fps, CPU, looks; one row a camera."""
 
 
 def _steps(table: _Table) -> _Steps:
-    n = len(table.ids)
     columns = [_keyframe_steps(table), *_rate_steps(table), *_extra_steps(table)]
-    keep, key, tier, held, rung, fps, cpu, looks = (
-        np.concatenate(parts) for parts in zip(*columns, strict=True)
-    )
-    camera = np.tile(np.arange(n), len(columns))
-    wanted = np.flatnonzero(keep > 0)
+    there, key, tier, held, fps, cpu, looks = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    camera = np.tile(np.arange(len(table.ids)), len(columns))
+    wanted = np.flatnonzero(there)
     # One integer a step sorts far faster than seven columns: tier, then the key, then the camera's place.
     packed = (tier[wanted].astype(np.int64) << 60) | (key[wanted].astype(np.int64) << 20) | camera[wanted]
-    order = wanted[np.argsort(packed, kind="stable")]
+    order = wanted[np.argsort(packed)]
     return _Steps(
-        camera[order].tolist(), tier[order].astype(int).tolist(), (held[order] > 0).tolist(),
-        rung[order].astype(int).tolist(), fps[order].tolist(), cpu[order].tolist(), looks[order].tolist(),
-    )  # fmt: skip
-
-
-_Column = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats]
-"""Whether there is such a step, sort key, tier, whether held, rung, fps, CPU, looks; one row a camera."""
+        camera[order], tier[order].astype(np.int64), held[order] > 0, fps[order], cpu[order], looks[order]
+    )
 
 
 def _safety_key(table: _Table, rung: int, held: Floats, *, rotate: bool) -> Floats:
@@ -136,7 +146,7 @@ def _keyframe_steps(table: _Table) -> _Column:
     looks = table.share * table.keyframe_fps + (1 - table.share) * table.idle_fps
     cpu = table.keyframe + looks * table.look
     key = _safety_key(table, 0, table.held_any, rotate=True)
-    return zero + 1, key, zero, table.held_any, zero, zero, cpu, looks
+    return zero + 1, key, zero, table.held_any, zero, cpu, looks
 
 
 def _rate_steps(table: _Table) -> list[_Column]:
@@ -144,14 +154,14 @@ def _rate_steps(table: _Table) -> list[_Column]:
     zero = np.zeros(len(table.ids))
     tier_above = np.where(table.urgency > 0, float(Tier.BUSY_RATE), float(Tier.QUIET_RATE))
     weight = 2.0 ** ((table.priority - 5) / 2 + table.urgency)
-    below, at, best = table.keyframe_fps, zero, zero + np.inf
+    below, decoded, best = table.keyframe_fps, zero > 0, zero + np.inf
     columns: list[_Column] = []
     for rung, fps in enumerate((*LADDER_FPS[1:], math.inf), 1):
         level = np.minimum(fps, table.wanted)
         there = (level > below + _EPS) & ((level == table.wanted) | (level * _SPACING < table.wanted))
         looks = table.share * (level - below)
         decode = table.decoded * np.maximum(table.decode - table.keyframe, 0)
-        cpu = np.where(at == 0, decode, 0) + looks * table.look
+        cpu = np.where(decoded, 0, decode) + looks * table.look
         held = np.where(table.held_fps >= level - _EPS, table.held_any, 0.0)
         ratio = weight * np.log((1 + level) / (1 + below)) / np.maximum(cpu, _EPS)
         best = np.where(there, np.minimum(best / _SPACING, ratio), best)
@@ -161,8 +171,8 @@ def _rate_steps(table: _Table) -> list[_Column]:
             _value_key(best * np.where(held > 0, STICKINESS, 1.0), rung),
         )
         tier = np.where(below < table.floor - _EPS, float(Tier.FLOOR), tier_above)
-        at = at + there
-        columns.append((zero + there, key, tier, held, at, level, cpu, looks))
+        columns.append((zero + there, key, tier, held, level, cpu, looks))
+        decoded = decoded | there
         below = np.where(there, level, below)
     return columns
 
@@ -170,7 +180,7 @@ def _rate_steps(table: _Table) -> list[_Column]:
 def _extra_steps(table: _Table) -> list[_Column]:
     zero = np.zeros(len(table.ids))
     return [
-        (zero + wanted, _safety_key(table, 0, held, rotate=False), zero + tier, held, zero, zero, ms, zero)
+        (zero + wanted, _safety_key(table, 0, held, rotate=False), zero + tier, held, zero, ms, zero)
         for tier, wanted, held, ms in (
             (Tier.DENSITY, table.density, table.held_density, table.density_ms),
             (Tier.TILES, table.tiles, table.held_tiles, table.tiles_ms),
@@ -178,98 +188,96 @@ def _extra_steps(table: _Table) -> list[_Column]:
     ]
 
 
-_RATES: Final = frozenset({Tier.BUSY_RATE, Tier.QUIET_RATE})
-_RESTS_ON: Final[Mapping[int, frozenset[Tier]]] = {
-    Tier.KEYFRAMES: frozenset(Tier),
-    Tier.FLOOR: frozenset(Tier),
-    Tier.BUSY_RATE: _RATES,
-    Tier.QUIET_RATE: _RATES,
-    Tier.DENSITY: frozenset(),
-    Tier.TILES: frozenset(),
-}
-"""What a camera is refused too when it is refused a step of a tier."""
-
-
 class _Grants:
     """What each camera has been granted so far, and what that uses."""
 
     def __init__(self, table: _Table, capacity: Capacity) -> None:
         n = len(table.ids)
-        self.camera_ms: list[float] = table.demux.tolist()
-        self.cpu = capacity.overhead_ms + math.fsum(self.camera_ms)
+        self.cpu = capacity.overhead_ms + float(table.demux.sum())
         self.lane = 0.0
-        self.rung = [-1] * n
-        self.fps = [0.0] * n
-        self.looks = [0.0] * n
-        self.tiles = [False] * n
-        self.density = [False] * n
-        self.given_up: dict[Tier, set[int]] = {tier: set() for tier, _ in DEGRADATION}
-        self._blocked: list[frozenset[Tier]] = [frozenset()] * n
-        self._extra_ms = [0.0] * n
-        self._lane_ms: list[float] = table.lane.tolist()
-        self._lane_share: list[float] = np.where(
-            table.look > 0, table.lane / np.maximum(table.look, _EPS), 1.0
-        ).tolist()
-        self._density_base: list[float] = np.minimum(table.share * DENSITY_PERIOD_FPS, 1).tolist()
-        self._limits = [self._limit(capacity, tier) for tier in Tier]
-
-    @staticmethod
-    def _limit(capacity: Capacity, tier: Tier) -> tuple[tuple[float, float], tuple[float, float]]:
-        """(CPU, lane) up to which a step of the tier is newly granted, and is held."""
-        new, held = (1.0, LAST_RESORT) if tier <= Tier.FLOOR else (ENTRY, 1.0)
-        return (capacity.cpu_ms * new, capacity.lane_ms * new), (
-            capacity.cpu_ms * held,
-            capacity.lane_ms * held,
-        )
+        self.camera_ms = table.demux.copy()
+        self.served, self.tiles, self.density = (np.zeros(n, np.bool_) for _ in range(3))
+        self.fps, self.looks = np.zeros(n), np.zeros(n)
+        self.given_up: dict[Tier, int] = {}
+        self._capacity = capacity
+        self._below_floor = np.zeros(n, np.bool_)
+        self._extra_ms = np.zeros(n)
+        self._lane_ms = table.lane
+        self._lane_share = np.divide(table.lane, table.look, out=np.ones(n), where=table.look > 0)
+        self._paid_looks = table.share * DENSITY_PERIOD_FPS  # density is estimated so often in any case
 
     def run(self, steps: _Steps) -> None:
         """Grant in order what fits. What does not fit is passed over, with all that rests on it."""
-        rows = zip(
-            steps.camera, steps.tier, steps.held, steps.rung, steps.fps, steps.cpu, steps.looks, strict=True
+        ends = np.searchsorted(steps.tier, np.arange(len(Tier) + 1))
+        for tier in Tier:
+            span = slice(ends[tier], ends[tier + 1])
+            camera, fps, looks = steps.camera[span], steps.fps[span], steps.looks[span]
+            cpu, lane = self._prices(tier, camera, steps.cpu[span], looks)
+            granted = self._fitting(tier, camera, steps.held[span], (cpu, lane))
+            refused = camera[~granted]
+            self.given_up[tier] = int(np.unique(refused).size)
+            if tier <= Tier.FLOOR:
+                self._below_floor[refused] = True
+            camera = camera[granted]
+            np.add.at(self.camera_ms, camera, cpu[granted])
+            if tier in (Tier.DENSITY, Tier.TILES):
+                (self.tiles if tier == Tier.TILES else self.density)[camera] = True
+                self._extra_ms[camera] += steps.cpu[span][granted]
+            else:
+                self.served[camera] = True
+                np.maximum.at(self.fps, camera, fps[granted])
+                np.add.at(self.looks, camera, looks[granted])
+
+    def _prices(self, tier: Tier, camera: Ints, cpu: Floats, looks: Floats) -> tuple[Floats, Floats]:
+        """CPU and lane, in milliseconds a second, of each step of a tier."""
+        if tier == Tier.TILES:
+            cpu = cpu * self.looks[camera]
+            return cpu, cpu * self._lane_share[camera]
+        if tier == Tier.DENSITY:
+            cpu = cpu * np.maximum(self.looks[camera] - self._paid_looks[camera], 0)
+            return cpu, cpu * self._lane_share[camera]
+        extra = looks * self._extra_ms[camera]
+        return cpu + extra, looks * self._lane_ms[camera] + extra * self._lane_share[camera]
+
+    def _fitting(self, tier: Tier, camera: Ints, held: Bools, prices: tuple[Floats, Floats]) -> Bools:
+        """Which steps of a tier are granted; adds them to what is used."""
+        new, kept = (1.0, LAST_RESORT) if tier <= Tier.FLOOR else (ENTRY, 1.0)
+        granted = np.zeros(len(camera), np.bool_)
+        open_ = np.flatnonzero(~self._below_floor[camera])
+        cpu, lane = prices[0][open_], prices[1][open_]
+        share = np.where(held[open_], kept, new)
+        cpu_limit, lane_limit = share * self._capacity.cpu_ms, share * self._capacity.lane_ms
+        # All that fits without a gap at once; from the first step that does not fit on, one by one.
+        fits = (self.cpu + np.cumsum(cpu) <= cpu_limit) & (self.lane + np.cumsum(lane) <= lane_limit)
+        first = len(fits) if fits.all() else int(np.argmin(fits))
+        self.cpu += float(cpu[:first].sum())
+        self.lane += float(lane[:first].sum())
+        granted[open_[:first]] = True
+        rest = open_[first:]
+        cheapest = np.minimum.accumulate(cpu[first:][::-1])[::-1]  # of this step and all after it
+        columns = (
+            rest,
+            camera[rest],
+            cpu[first:],
+            lane[first:],
+            cpu_limit[first:],
+            lane_limit[first:],
+            cheapest,
         )
-        for camera, tier, held, rung, fps, cpu, looks in rows:
-            if tier in self._blocked[camera]:
-                self.given_up[Tier(tier)].add(camera)
+        most = kept * self._capacity.cpu_ms
+        refused: set[int] = set()
+        for place, id_, cpu_ms, lane_ms, cpu_most, lane_most, least in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            if self.cpu + least > most:
+                break
+            if id_ in refused or self.cpu + cpu_ms > cpu_most or self.lane + lane_ms > lane_most:
+                refused.add(id_)
                 continue
-            step_ms, lane_ms = self._cost(camera, tier, cpu, looks)
-            cpu_limit, lane_limit = self._limits[tier][held]
-            if self.cpu + step_ms > cpu_limit or self.lane + lane_ms > lane_limit:
-                self.given_up[Tier(tier)].add(camera)
-                self._blocked[camera] |= _RESTS_ON[tier]
-                continue
-            self._grant(camera, tier, (rung, fps, cpu, looks))
-            self.cpu += step_ms
+            self.cpu += cpu_ms
             self.lane += lane_ms
-            self.camera_ms[camera] += step_ms
-
-    def _cost(self, camera: int, tier: int, cpu: float, looks: float) -> tuple[float, float]:
-        if tier == Tier.TILES:
-            extra = self.looks[camera] * cpu
-        elif tier == Tier.DENSITY:
-            extra = max(self.looks[camera] - self._density_base[camera], 0.0) * cpu
-        else:
-            extra = cpu + looks * self._extra_ms[camera]
-            lane_looks = looks * (self._lane_ms[camera] + self._extra_ms[camera] * self._lane_share[camera])
-            return extra, lane_looks
-        return extra, extra * self._lane_share[camera]
-
-    def _grant(self, camera: int, tier: int, step: tuple[int, float, float, float]) -> None:
-        rung, fps, cpu, looks = step
-        if tier == Tier.TILES:
-            self.tiles[camera] = True
-            self._extra_ms[camera] += cpu
-        elif tier == Tier.DENSITY:
-            self.density[camera] = True
-            self._extra_ms[camera] += cpu
-        else:
-            self.rung[camera], self.fps[camera] = rung, fps
-            self.looks[camera] += looks
-
-    def service(self, camera: int) -> Service:
-        """The level that the camera's grants make."""
-        if self.rung[camera] < 0:
-            return SHED
-        return _service(self.fps[camera], self.tiles[camera], self.density[camera])
+            granted[place] = True
+        return granted
 
 
 def plan(
@@ -297,20 +305,32 @@ def plan(
     table = _Table(demands, costs, previous)
     grants = _Grants(table, capacity)
     grants.run(_steps(table))
-    services = {id_: grants.service(camera) for camera, id_ in enumerate(table.ids)}
-    below = [
-        Shortfall(demand.camera_id, task, floor, given)
-        for demand, service in zip(table.demands, services.values(), strict=True)
-        if (given := given_fps(demand, service)) < demand.floor_fps - _EPS
-        for task, floor in sorted(demand.floors.items())
-        if given < floor - _EPS
-    ]
+    given = np.where(grants.served, np.maximum(grants.fps, table.keyframe_fps), 0.0)
+    levels = zip(
+        grants.served.tolist(),
+        grants.fps.tolist(),
+        grants.tiles.tolist(),
+        grants.density.tolist(),
+        strict=True,
+    )
     return Allocation(
-        services=services,
+        services={
+            id_: _service(fps, tiles, density) if served else SHED
+            for id_, (served, fps, tiles, density) in zip(table.ids, levels, strict=True)
+        },
         cpu_ms=grants.cpu,
         lane_ms=grants.lane,
-        camera_ms=dict(zip(table.ids, grants.camera_ms, strict=True)),
+        camera_ms=dict(zip(table.ids, grants.camera_ms.tolist(), strict=True)),
         capacity=capacity,
-        below_floor=tuple(below),
-        given_up={tier: len(grants.given_up[tier]) for tier, _ in DEGRADATION},
+        below_floor=tuple(_shortfalls(table, given)),
+        given_up={tier: grants.given_up[tier] for tier, _ in DEGRADATION},
     )
+
+
+def _shortfalls(table: _Table, given: Floats) -> Iterator[Shortfall]:
+    for camera in np.flatnonzero(given < table.floor - _EPS).tolist():
+        demand, fps = table.demands[camera], float(given[camera])
+        floors = sorted(demand.floors.items()) if len(demand.floors) > 1 else demand.floors.items()
+        for task, floor_fps in floors:
+            if fps < floor_fps - _EPS:
+                yield Shortfall(demand.camera_id, task, floor_fps, fps)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams.service import MAX_FPS, Service
 
@@ -150,8 +150,7 @@ class Capacity:
             raise ValueError("capacity must not be negative, and overhead finite")
 
 
-@dataclass(frozen=True, slots=True)
-class Shortfall:
+class Shortfall(NamedTuple):
     """A task of a camera that gets less than its floor: it is blind, and said to be."""
 
     camera_id: str

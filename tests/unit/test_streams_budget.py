@@ -217,10 +217,10 @@ def test_equals_get_the_same_within_one_step(
     previous = plan(asked[: early % count + 1], prices, Capacity(before))
     allocation = plan(asked, prices, Capacity(cpu_ms), previous)
     steps = [-1 if service.shed else RUNGS.index(service.fps) for service in allocation.services.values()]
-    # Room that is too small to lift the one that has least may go to the others: it is not wasted.
+    # Room that is too small to lift the one that has least, or kept from what is new, may go to the others.
     least = min(steps)
     ahead = sum(_climb(least + 1, step) for step in steps if step > least + 1)
-    assert ahead < _climb(least, least + 1)
+    assert ahead < _climb(least, least + 1) + (LAST_RESORT - ENTRY) * cpu_ms
 
 
 def _climb(low: int, high: int) -> float:
