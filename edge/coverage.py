@@ -24,9 +24,9 @@ from edge.account import (
     Cell,
     Covered,
     Reading,
+    Reason,
     Report,
     Row,
-    State,
 )
 from edge.floors import Task
 from edge.status import CameraState
@@ -204,10 +204,15 @@ class Ledger:
             return
         if reading.idle != last.idle:
             _restart(camera, last, start_ms)
-        watched = _watched(camera, reading, now_ms)
-        for group in camera.groups:
-            cell = IDLE_WATCHED if watched else _judge(camera, group.floor_fps, reading, now_ms)
-            group.book(cell, now_ms - start_ms)
+        good = IDLE_WATCHED if reading.idle else AT_RATE
+        if _watched(camera, reading, now_ms):
+            _book_all(camera, good, now_ms - start_ms)
+        else:
+            degraded = _shortfall(camera, reading.wanted_fps, reading, now_ms)
+            fair = Cell("degraded", degraded) if degraded else good
+            for group in camera.groups:
+                blind = _shortfall(camera, group.floor_fps, reading, now_ms)
+                group.book(Cell("blind", blind) if blind else fair, now_ms - start_ms)
         _remember(camera, reading, now_ms)
 
     def _without_rates(self, camera: _Camera, last: Reading, reading: Reading, start_ms: int) -> Cell | None:
@@ -287,20 +292,19 @@ def _watched(camera: _Camera, reading: Reading, now_ms: int) -> bool:
     return in_time and now_ms - camera.compared_ms < STALE_MS
 
 
-def _judge(camera: _Camera, floor_fps: float, reading: Reading, now_ms: int) -> Cell:
-    """What the rates of the last seconds mean for a task. A calm scene's pictures count when compared."""
-    limits: tuple[tuple[State, float], ...] = (("blind", floor_fps), ("degraded", reading.wanted_fps))
-    for state, fps in limits:
-        first_ms, first = camera.samples[_at(camera.samples, now_ms - _window_ms(fps))]
-        needed = int(fps * max(0, now_ms - first_ms - FLIGHT_MS) / 1000)
-        failed = reading.failures - first.failures
-        looks = reading.looks - first.looks
-        compared = reading.compared - first.compared if reading.idle else 0
-        if max(looks - failed, compared) >= needed:
-            continue
-        if reading.granted_fps is not None and reading.granted_fps < fps:
-            return Cell(state, "reduced")
-        if reading.packets - first.packets < needed or now_ms - camera.moved_ms > FLIGHT_MS:
-            return Cell(state, "camera_slow")
-        return Cell(state, "failing" if looks >= needed else "overload")
-    return IDLE_WATCHED if reading.idle else AT_RATE
+def _shortfall(camera: _Camera, fps: float, reading: Reading, now_ms: int) -> Reason | None:
+    """Why a rate was not reached over the last seconds; None where it was.
+
+    Of a calm scene's pictures it is enough that they were compared.
+    """
+    first_ms, first = camera.samples[_at(camera.samples, now_ms - _window_ms(fps))]
+    needed = int(fps * max(0, now_ms - first_ms - FLIGHT_MS) / 1000)
+    looks, failed = reading.looks - first.looks, reading.failures - first.failures
+    compared = reading.compared - first.compared if reading.idle else 0
+    if max(looks - failed, compared) >= needed:
+        return None
+    if reading.granted_fps is not None and reading.granted_fps < fps:
+        return "reduced"
+    if reading.packets - first.packets < needed or now_ms - camera.moved_ms > FLIGHT_MS:
+        return "camera_slow"
+    return "failing" if looks >= needed else "overload"
