@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from streams.frame import Frame
-from streams.mailbox import FrameCounts, Mailbox
+from streams.mailbox import URGENT_FACTOR, FrameCounts, Mailbox
 from streams.picture import ArrayPicture
+from streams.service import FULL, KEYFRAMES, LADDER, SHED, Service
 
 _PICTURE = ArrayPicture(np.zeros((2, 2, 3), np.uint8))
 _UTC = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,6 +63,31 @@ class MailboxMachine(RuleBasedStateMachine):
     def gate(self, camera: str) -> None:
         self.mailbox.gate(camera)
         self.gated[camera] += 1
+
+    @rule(
+        services=st.dictionaries(
+            st.sampled_from(list(_CAMERAS)), st.sampled_from([SHED, KEYFRAMES, *LADDER, FULL])
+        ),
+        urgent=st.sets(st.sampled_from(list(_CAMERAS))),
+    )
+    def plan(self, services: dict[str, Service], urgent: set[str]) -> None:
+        self.mailbox.set_services(services, urgent)
+
+    @rule(limit=st.integers(1, 4))
+    def take_many(self, limit: int) -> None:
+        fresh = {
+            camera
+            for camera, waiting in self.newest.items()
+            if self.clock.now_s - waiting.seen_mono_s <= _CAMERAS[camera]
+        }
+        frames = self.mailbox.take_many(limit, 0)
+        assert len(frames) == min(limit, len(fresh))
+        assert len({frame.camera_id for frame in frames}) == len(frames)
+        for frame in frames:
+            assert frame is self.newest[frame.camera_id]
+            self.got[frame.camera_id] += 1
+        taken = {frame.camera_id for frame in frames}
+        self.newest = {camera: self.newest[camera] for camera in fresh - taken}
 
     @rule(seconds=st.floats(0, 1.5))
     def wait(self, seconds: float) -> None:
@@ -122,6 +149,62 @@ def test_the_camera_that_waited_longest_goes_first() -> None:
             assert frame is not None
             taken.append(frame.camera_id)
     assert taken == ["a", "b", "c", "a", "b", "c"]
+
+
+def _deliveries(mailbox: Mailbox, clock: HandClock, cameras: list[str], takes: int) -> dict[str, int]:
+    """Frames delivered by camera while every camera refills at once."""
+    for _ in range(takes):
+        for camera in cameras:
+            mailbox.offer(_frame(camera, clock.now_s))
+        assert mailbox.take(0) is not None
+    return {camera: mailbox.counts(camera).delivered for camera in cameras}
+
+
+@given(
+    st.lists(st.sampled_from([*LADDER, FULL, SHED]), min_size=2, max_size=6),
+    st.sets(st.integers(0, 5)),
+)
+def test_a_scarce_analysis_is_shared_by_the_allotted_rates(services: list[Service], urgent: set[int]) -> None:
+    clock = HandClock()
+    cameras = [f"camera-{index}" for index in range(len(services))]
+    mailbox = Mailbox(dict.fromkeys(cameras, 1.0), clock)
+    mailbox.set_services(dict(zip(cameras, services, strict=True)), {f"camera-{k}" for k in urgent})
+    takes = 400
+    delivered = _deliveries(mailbox, clock, cameras, takes)
+    shares = [
+        max(service.fps, 0.5) * (URGENT_FACTOR if index in urgent else 1.0)
+        for index, service in enumerate(services)
+    ]
+    for camera, share in zip(cameras, shares, strict=True):
+        assert abs(delivered[camera] - takes * share / sum(shares)) <= 1 + len(cameras)
+
+
+def test_a_camera_that_paused_gets_its_share_and_no_more() -> None:
+    clock = HandClock()
+    mailbox = Mailbox(dict.fromkeys("ab", 1.0), clock)
+    _deliveries(mailbox, clock, ["a"], 100)
+    before = mailbox.counts("a").delivered
+    delivered = _deliveries(mailbox, clock, ["a", "b"], 20)
+    assert abs(delivered["b"] - 10) <= 1
+    assert abs(delivered["a"] - before - 10) <= 1
+
+
+def test_services_of_unknown_cameras_change_nothing() -> None:
+    clock = HandClock()
+    mailbox = Mailbox(dict.fromkeys("ab", 1.0), clock)
+    with pytest.raises(KeyError):
+        mailbox.set_services({"a": LADDER[-1], "stranger": KEYFRAMES})
+    assert _deliveries(mailbox, clock, ["a", "b"], 10) == {"a": 5, "b": 5}
+
+
+def test_a_batch_holds_one_frame_a_camera() -> None:
+    clock = HandClock()
+    mailbox = Mailbox(dict.fromkeys("abc", 1.0), clock)
+    assert mailbox.take_many(8, 0) == []
+    for camera in "cab":
+        mailbox.offer(_frame(camera, clock.now_s))
+    assert [frame.camera_id for frame in mailbox.take_many(2, 0)] == ["a", "b"]
+    assert [frame.camera_id for frame in mailbox.take_many(8, 0)] == ["c"]
 
 
 def test_an_offer_wakes_a_waiting_taker() -> None:
