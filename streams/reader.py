@@ -2,32 +2,31 @@
 
 import random
 import threading
-from collections import OrderedDict
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol
 
 import structlog
 
+from streams.activity import Activity, GateOptions
 from streams.backoff import Backoff
 from streams.clock import Clock
-from streams.decode import DecodedPicture, Decoder
+from streams.decode import Decoder
 from streams.errors import StreamEndedError, StreamError
-from streams.frame import Frame
-from streams.gate import RateGate
-from streams.packet import Packet, PacketSource
+from streams.frame import Frame, Picture
+from streams.gated import GateCounts, GatedDecoder, Seen, Shown
+from streams.packet import PacketSource
+from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
 from streams.stats import Tally
-from streams.timeline import Timeline
+from streams.trust import Trust
 from streams.url import SourceUrl
 
 _log = structlog.get_logger(__name__)
 
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
-# Pictures leave the decoder at most this many packets after their own (H.264 allows 16).
-_REORDER_LIMIT = 32
+_GATE_FIELDS = tuple(field.name for field in fields(GateCounts))
 
 
 class FrameSink(Protocol):
@@ -50,11 +49,15 @@ class ReaderOptions:
         source: how it is opened.
         analysed_fps: pictures per second of camera time handed over, at most; above 0.
         decode_threads: threads of the decoder, 1 or more.
+        gate: whether packets of an idle camera are left undecoded, and its pictures not handed over.
+        loop_filter: whether the decoder smooths edges of blocks; detection does without, see `Decoder`.
     """
 
     source: SourceOptions = field(default_factory=SourceOptions)
     analysed_fps: float = 5.0
     decode_threads: int = 1
+    gate: bool = True
+    loop_filter: bool = False
 
     def __post_init__(self) -> None:
         if self.analysed_fps <= 0:
@@ -70,7 +73,7 @@ class ReaderStatus:
     Attributes:
         state: `up` from the first picture on; `retrying` after a failure, until pictures come again.
         since_mono_s: host monotonic seconds since when it is so.
-        last_frame_mono_s: when the last picture was seen, gated or not; None before the first.
+        last_frame_mono_s: when the last picture came, decoded or held undecoded; None before the first.
         width, height: of the last picture in pixels; None before the first.
         codec: FFmpeg's name, such as `h264`; None before the first opening.
         packets: packets read.
@@ -79,6 +82,18 @@ class ReaderStatus:
         reconnects: openings after the first that succeeded.
         timeline_repairs: time stamps that were missing, repeated, went back or leapt.
         last_error: why it last failed, free of credentials; None before the first failure.
+        activity: idle, waking, active or cooling.
+        trust: whether packet sizes are believed to tell motion; otherwise everything is decoded.
+        auc: how well they tell it: 0.5 is chance, 1 always; None before something moved.
+        held: packets kept undecoded now.
+        held_bytes: their size.
+        undecoded: packets that were never decoded.
+        overflows: times that a GOP was too large to hold.
+        looks: keyframes of an idle camera that were decoded alone.
+        caught_up: pictures decoded out of what was held.
+        transitions: changes of activity.
+        missed: keyframes that showed motion which packets had not told.
+        false_wakes: wakes by packets that pixels did not bear out.
     """
 
     state: ReaderState
@@ -93,14 +108,18 @@ class ReaderStatus:
     reconnects: int = 0
     timeline_repairs: int = 0
     last_error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """When a packet was read."""
-
-    mono_s: float
-    utc: datetime
+    activity: Activity = "active"
+    trust: Trust = "calibrating"
+    auc: float | None = None
+    held: int = 0
+    held_bytes: int = 0
+    undecoded: int = 0
+    overflows: int = 0
+    looks: int = 0
+    caught_up: int = 0
+    transitions: int = 0
+    missed: int = 0
+    false_wakes: int = 0
 
 
 class Reader:
@@ -134,14 +153,18 @@ class Reader:
         self._clock = clock
         self._opener = opener
         self._backoff = Backoff(rng)
-        self._timeline = Timeline()
-        self._gate = RateGate(options.analysed_fps)
+        self._gated = GatedDecoder(
+            options.analysed_fps, GateOptions(enabled=options.gate), realtime=options.source.realtime
+        )
         self._tally = Tally()
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._source: PacketSource | None = None
         self._status = ReaderStatus("connecting", clock.monotonic())
         self._opened_before = False
+        self._packets = self._decoded = self._errors = 0
+        self._last_frame_mono_s: float | None = None
+        self._size: tuple[int, int] | None = None
         self._thread = threading.Thread(target=self._run, name=camera_id, daemon=True)
 
     def start(self) -> None:
@@ -165,10 +188,34 @@ class Reader:
                 _log.error("reader_stuck", camera=self.camera_id, source=self._url.display)
         self._enter("stopped")
 
+    def set_service(self, level: Service) -> None:
+        """Keep to what the planner allots, from the next packet on; from any thread."""
+        self._gated.gate.service = level
+
+    def set_attention(self, attention: bool) -> None:
+        """Say that analysis has open incidents or tracks here: what stands still is looked at, too.
+
+        While it is set, every keyframe of an idle camera is handed over, and where those are more than 2.2 s
+        apart, the newest picture that often. From any thread.
+        """
+        self._gated.gate.attention = attention
+
     def status(self) -> ReaderStatus:
         """What the stream is doing."""
+        counts, timeline, size = self._gated.counts(), self._gated.timeline, self._size
         with self._lock:
-            return self._status
+            status = self._status
+        return replace(
+            status,
+            last_frame_mono_s=self._last_frame_mono_s,
+            width=size[0] if size else None,
+            height=size[1] if size else None,
+            packets=self._packets,
+            decoded=self._decoded,
+            decode_errors=self._errors,
+            timeline_repairs=timeline.repairs + timeline.repeats,
+            **{name: getattr(counts, name) for name in _GATE_FIELDS},
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -197,72 +244,62 @@ class Reader:
                 self._source = source
             if self._stop.is_set():
                 return
-            decoder = Decoder(source.info, self._options.decode_threads)
-            errors_before = self._status.decode_errors
-            self._opened(source.info.codec)
-            seen: OrderedDict[float | None, _Seen] = OrderedDict()
+            decoder = Decoder(
+                source.info, self._options.decode_threads, loop_filter=self._options.loop_filter
+            )
+            errors_before = self._errors
+            self._opened(source.info.codec, decoder)
             try:
                 for packet in source.packets():
                     if self._stop.is_set():
                         return
-                    now = self._remember(packet, seen)
-                    self._emit(decoder.decode(packet), seen, now)
-                    self._count(errors_before + decoder.errors)
+                    now = self._now()
+                    self._emit(self._gated.feed(packet, now), now)
+                    self._count(now, errors_before + decoder.errors)
             except StreamEndedError:
-                self._emit(decoder.flush(), seen, _Seen(self._clock.monotonic(), self._clock.utc()))
+                now = self._now()
+                self._emit(self._gated.finish(now), now)
                 raise
 
-    def _opened(self, codec: str) -> None:
+    def _now(self) -> Seen:
+        return Seen(self._clock.monotonic(), self._clock.utc())
+
+    def _opened(self, codec: str, decoder: Decoder) -> None:
+        self._gated.opened(decoder, again=self._opened_before)
         with self._lock:
             reconnects = self._status.reconnects + self._opened_before
             self._status = replace(self._status, codec=codec, reconnects=reconnects)
-        if self._opened_before:
-            self._timeline.reconnected()
         self._opened_before = True
 
-    def _remember(self, packet: Packet, seen: OrderedDict[float | None, _Seen]) -> _Seen:
-        now = _Seen(self._clock.monotonic(), self._clock.utc())
-        seen[packet.pts_s] = now
-        if len(seen) > _REORDER_LIMIT:
-            seen.popitem(last=False)
-        return now
-
-    def _emit(
-        self, pictures: list[DecodedPicture], seen: OrderedDict[float | None, _Seen], now: _Seen
-    ) -> None:
-        for decoded in pictures:
-            picture = decoded.picture
-            pts_s = self._timeline.stamp(decoded.pts_s, now.mono_s if self._options.source.realtime else None)
-            self._pictured(now.mono_s, picture.width, picture.height)
-            if self._gate.admit(pts_s):
-                own = seen.get(decoded.pts_s, now)
-                self._mailbox.offer(
-                    Frame(self.camera_id, picture, pts_s, own.mono_s, own.utc, decoded.keyframe)
-                )
-            else:
+    def _emit(self, pictures: list[Shown], now: Seen) -> None:
+        if not pictures:
+            return
+        self._last_frame_mono_s = now.mono_s
+        self._pictured(len(pictures), pictures[-1].picture.picture)
+        for shown in pictures:
+            if not shown.wanted:
                 self._mailbox.gate(self.camera_id)
+                continue
+            decoded, seen = shown.picture, shown.seen
+            self._mailbox.offer(
+                Frame(self.camera_id, decoded.picture, shown.pts_s, seen.mono_s, seen.utc, decoded.keyframe)
+            )
 
-    def _pictured(self, mono_s: float, width: int, height: int) -> None:
+    def _pictured(self, count: int, newest: Picture) -> None:
         if self._status.state != "up":
             self._enter("up")
             self._backoff.reset()
-        with self._lock:
-            self._status = replace(
-                self._status,
-                last_frame_mono_s=mono_s,
-                width=width,
-                height=height,
-                decoded=self._status.decoded + 1,
-                timeline_repairs=self._timeline.repairs + self._timeline.repeats,
-            )
+        self._decoded += count
+        self._size = (newest.width, newest.height)
 
-    def _count(self, decode_errors: int) -> None:
-        for _ in range(decode_errors - self._status.decode_errors):
+    def _count(self, now: Seen, decode_errors: int) -> None:
+        """After each packet; plain attributes, as `status` puts them together when somebody asks."""
+        for _ in range(decode_errors - self._errors):
             self._tally.add("packet not decodable")
-        with self._lock:
-            self._status = replace(
-                self._status, packets=self._status.packets + 1, decode_errors=decode_errors
-            )
+        self._errors = decode_errors
+        self._packets += 1
+        if self._gated.holding and self._status.state == "up":
+            self._last_frame_mono_s = now.mono_s
         self._report()
 
     def _enter(self, state: ReaderState, *, last_error: str | None = None) -> None:

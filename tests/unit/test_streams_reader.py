@@ -21,7 +21,7 @@ from streams.url import SourceUrl
 from tests.support.rtsp import PATIENCE_S, CollectingSink, read_all, rises, write_clip
 
 URL = SourceUrl.parse("rtsp://operator:swordfish@camera.example/live")
-EVERYTHING = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000)
+EVERYTHING = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000, gate=False)
 
 
 class QuickClock(SystemClock):

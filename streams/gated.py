@@ -1,0 +1,247 @@
+"""From packets to the pictures that are wanted: what lies between is decoded only when something moves."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+
+from streams.activity import Activity, ActivityGate, Decision, GateOptions
+from streams.decode import DecodedPicture, Decoder
+from streams.gate import RateGate
+from streams.gop import GopBuffer
+from streams.motion import LUMA_SIZE, Motion, MotionLook
+from streams.packet import Packet
+from streams.timeline import Timeline
+from streams.trust import Trust
+
+# Pictures leave the decoder at most this many packets after their own (H.264 allows 16).
+_REORDER_LIMIT = 32
+_LOOK_PERIOD_S = 0.2
+"""Motion is measured on each picture that may be wanted, and at least this often while decoding."""
+# Without host times a keyframe half a minute after the last one is no leap of the clock.
+_UNTIMED_TOLERANCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When a packet was read.
+
+    Attributes:
+        mono_s: host monotonic seconds.
+        utc: aware UTC wall time.
+    """
+
+    mono_s: float
+    utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A decoded picture, and whether analysis should get it.
+
+    Attributes:
+        picture: the pixels and their own time.
+        pts_s: seconds on the camera's repaired clock.
+        seen: when its packet was read, however long that was held.
+        wanted: whether analysis should get it; the others were decoded because later ones refer to them.
+        motion: how it differs from before; None where that was not measured.
+    """
+
+    picture: DecodedPicture
+    pts_s: float
+    seen: Seen
+    wanted: bool
+    motion: MotionLook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateCounts:
+    """What the gate did.
+
+    Attributes:
+        activity: idle, waking, active or cooling.
+        trust: whether packet sizes are believed to tell motion.
+        auc: how well they do: 0.5 is chance, 1 always; None before something moved.
+        held: packets kept undecoded now.
+        held_bytes: their size.
+        undecoded: packets that were never decoded.
+        overflows: times that a GOP was too large to hold and was dropped.
+        looks: keyframes decoded alone.
+        caught_up: pictures decoded out of what was held.
+        transitions: changes of activity.
+        missed: keyframes that showed motion which packets had not told.
+        false_wakes: wakes by packets that pixels did not bear out.
+    """
+
+    activity: Activity = "active"
+    trust: Trust = "calibrating"
+    auc: float | None = None
+    held: int = 0
+    held_bytes: int = 0
+    undecoded: int = 0
+    overflows: int = 0
+    looks: int = 0
+    caught_up: int = 0
+    transitions: int = 0
+    missed: int = 0
+    false_wakes: int = 0
+
+
+class GatedDecoder:
+    """One camera's decoder behind its activity gate. For one thread, but for what `gate` lets any thread set.
+
+    What is caught up is decoded in full and only its newest picture is looked at and wanted: the older ones
+    would be superseded in the mailbox before analysis could take them, and are too old to act upon.
+
+    Args:
+        analysed_fps: pictures wanted a second of camera time while active, above 0, until told otherwise.
+        options: the gate's.
+        realtime: whether host times tell how time passes on the stream; not so for a file read at full speed.
+    """
+
+    def __init__(self, analysed_fps: float, options: GateOptions, *, realtime: bool) -> None:
+        self.gate = ActivityGate(options)
+        self.timeline = Timeline() if realtime else Timeline(tolerance_s=_UNTIMED_TOLERANCE_S)
+        self._motion = Motion()
+        self._buffer = GopBuffer()
+        self._realtime = realtime
+        self._analysed_fps = analysed_fps
+        self._service = self.gate.service
+        self._fps = analysed_fps
+        self._rate = RateGate(analysed_fps)
+        self._decoder: Decoder | None = None
+        self._thrifty = False
+        self._seen: OrderedDict[float | None, Seen] = OrderedDict()
+        self._looked_s = float("-inf")
+        self._looks = self._caught_up = 0
+
+    @property
+    def holding(self) -> bool:
+        """Whether the last packet was kept undecoded."""
+        return len(self._buffer) > 0
+
+    def counts(self) -> GateCounts:
+        """What the gate did so far."""
+        gate, buffer = self.gate, self._buffer
+        return GateCounts(
+            gate.state,
+            gate.trust,
+            gate.signal.auc,
+            len(buffer),
+            buffer.size,
+            buffer.discarded,
+            buffer.overflows,
+            self._looks,
+            self._caught_up,
+            gate.transitions.total(),
+            gate.missed,
+            gate.false_wakes,
+        )
+
+    def opened(self, decoder: Decoder, *, again: bool) -> None:
+        """A stream was opened; calibration, background and clock live on.
+
+        Args:
+            decoder: a new one, for this stream.
+            again: whether it was open before.
+        """
+        self._decoder = decoder
+        self._thrifty = False
+        self._buffer.lose()
+        self._seen.clear()
+        if again:
+            self.timeline.reconnected()
+            self.gate.interrupted()
+
+    def feed(self, packet: Packet, seen: Seen) -> list[Shown]:
+        """Take the next packet in; the pictures that were decoded because of it, in the order they are shown.
+
+        Raises:
+            ReadError: as `Decoder.decode`.
+            RuntimeError: nothing was opened.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            raise RuntimeError("open a stream before feeding packets")
+        self._follow_service()
+        self._remember(packet, seen)
+        gate, buffer = self.gate, self._buffer
+        decision = gate.decide(packet.pts_s, packet.size, keyframe=packet.keyframe, held=len(buffer))
+        if decision is Decision.KEYFRAME:
+            return self._look_at(decoder, packet, seen)
+        if decision is Decision.HOLD and (packet.keyframe or gate.sparse or buffer.fits(packet)):
+            buffer.hold(packet)
+            return []
+        return self._decode(decoder, packet, seen)
+
+    def finish(self, seen: Seen) -> list[Shown]:
+        """The stream ended: pictures the decoder still holds back."""
+        if self._decoder is None or not self._decoder.continuous:
+            return []
+        return self._show(self._decoder.flush(), seen, all_of_them=True)
+
+    def _look_at(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
+        self._buffer.hold(packet)
+        pictures = decoder.keyframe(packet)
+        if decoder.continuous:  # else it must be fed again to catch up
+            self._buffer.take()
+        self._looks += 1
+        self.gate.looked(shown=bool(pictures))
+        return self._show(pictures, seen, all_of_them=False)
+
+    def _decode(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
+        buffer = self._buffer
+        if len(buffer) == 0 and decoder.continuous and not packet.keyframe:  # the usual case
+            return self._show(self._decoded(decoder, packet), seen, all_of_them=True)
+        begun = len(buffer) > 0 or not decoder.continuous
+        buffer.hold(packet)
+        held = buffer.take()
+        if begun and held and held[0].keyframe:
+            decoder.restart()
+        pictures = [picture for one in held for picture in self._decoded(decoder, one)]
+        self._caught_up += len(pictures) if len(held) > 1 else 0
+        return self._show(pictures, seen, all_of_them=len(held) == 1)
+
+    def _decoded(self, decoder: Decoder, packet: Packet) -> list[DecodedPicture]:
+        thrifty = self.gate.references_suffice(self._fps)
+        if thrifty is not self._thrifty:
+            decoder.prefer_references(thrifty)
+            self._thrifty = thrifty
+        return decoder.decode(packet)
+
+    def _follow_service(self) -> None:
+        service = self.gate.service
+        if service is not self._service:
+            self._service = service
+            self._fps = min(self._analysed_fps, service.fps)
+            if self._fps > 0:
+                self._rate = RateGate(self._fps)
+
+    def _remember(self, packet: Packet, seen: Seen) -> None:
+        self._seen[packet.pts_s] = seen
+        while len(self._seen) > _REORDER_LIMIT + len(self._buffer):
+            self._seen.popitem(last=False)
+
+    def _show(self, pictures: list[DecodedPicture], now: Seen, *, all_of_them: bool) -> list[Shown]:
+        """Stamp pictures and say which are wanted: any of them, or at most the newest."""
+        shown = []
+        for index, decoded in enumerate(pictures):
+            own = self._seen.get(decoded.pts_s, now)
+            pts_s = self.timeline.stamp(decoded.pts_s, own.mono_s if self._realtime else None)
+            newest = index == len(pictures) - 1
+            wanted, motion = self._judge(decoded, pts_s) if all_of_them or newest else (False, None)
+            shown.append(Shown(decoded, pts_s, own, wanted, motion))
+        return shown
+
+    def _judge(self, decoded: DecodedPicture, pts_s: float) -> tuple[bool, MotionLook | None]:
+        due = self._rate.admit(pts_s) or self._service.keyframes_only
+        gate = self.gate
+        if not gate.options.enabled:
+            return due, None
+        motion = None
+        if due or not 0 <= pts_s - self._looked_s < _LOOK_PERIOD_S:
+            motion = self._motion.look(decoded.picture.luma(*LUMA_SIZE), pts_s)
+            self._looked_s = pts_s
+            gate.saw(motion)
+        return due and gate.wants(motion, keyframe=decoded.keyframe), motion
