@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import CACHE
 from edge.config import CameraConfig
@@ -66,6 +67,7 @@ def clip(spec: SceneSpec, progress: Progress | None = None, encoding: EncoderOpt
     """The clip of a scene, rendered now or taken from the last run."""
     width, height = spec.size
     stem = f"{spec.place}-{spec.scenario}-{spec.seed}-{spec.seconds:g}s-{width}x{height}-{spec.fps:g}"
+    stem += f"-crf{encoding.crf:g}" if encoding else ""
     path, truth_path = CACHE / f"{stem}.mp4", CACHE / f"{stem}.json"
     if truth_path.exists() and path.exists():
         return Clip(path, Truth.load(truth_path))
@@ -85,30 +87,33 @@ def camera(of: Clip, rules: Sequence[dict[str, object]], camera_id: str = "camer
         rules: as in a configuration, `zone` and `line` optional.
         camera_id: its id.
     """
+    return CameraConfig.model_validate(camera_section(of, rules, camera_id))
+
+
+def camera_section(of: Clip, rules: Sequence[dict[str, object]], camera_id: str) -> dict[str, Any]:
+    """The same as it would be written in a configuration file."""
     truth = of.truth
     surveyed = [point for zone in truth.zones for point in zip(zone.image, zone.ground, strict=True)]
     seen = [(i, g) for i, g in surveyed if 0.01 < i[0] < 0.99 and 0.01 < i[1] < 0.99]
-    told = {str(event.kind): event.zone for event in truth.events}
+    told = {str(event.kind): event.zone for event in truth.events if event.kind != "hazard.line"}
     crowd = truth.zones[-1].id
     zones: dict[str, str] = {"hazard.intrusion": truth.zones[0].id, "crowd.density": crowd, **told}
-    return CameraConfig.model_validate(
-        {
-            "id": camera_id,
-            "source": str(of.path),
-            "ground": [{"image": i, "ground": g} for i, g in seen],
-            "zones": [{"id": z.id, "units": "ground", "polygon": z.ground} for z in truth.zones],
-            "lines": [{"id": line.id, "units": "ground", "points": line.ground} for line in truth.lines],
-            "rules": [
-                (
-                    {"line": truth.lines[0].id}
-                    if rule["kind"] == "hazard.line"
-                    else {"zone": zones[str(rule["kind"])]}
-                )
-                | rule
-                for rule in rules
-            ],
-        }
-    )
+    return {
+        "id": camera_id,
+        "source": str(of.path),
+        "ground": [{"image": i, "ground": g} for i, g in seen],
+        "zones": [{"id": z.id, "units": "ground", "polygon": z.ground} for z in truth.zones],
+        "lines": [{"id": line.id, "units": "ground", "points": line.ground} for line in truth.lines],
+        "rules": [
+            (
+                {"line": truth.lines[0].id}
+                if rule["kind"] == "hazard.line"
+                else {"zone": zones[str(rule["kind"])]}
+            )
+            | rule
+            for rule in rules
+        ],
+    }
 
 
 def incidents(told: Iterable[tuple[float, Event]]) -> list[Incident]:
