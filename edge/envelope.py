@@ -23,10 +23,16 @@ from pydantic import (
 from edge.errors import EventError
 
 MAX_BYTES = 64 * 1024
-"""Upper bound of an event's JSON. The limits of the models below keep every event under it."""
+"""Upper bound of an event's JSON in bytes. The limits of the models below keep every event under it."""
 
 MAX_BOXES = 1000
 """Boxes an event carries; 1000 of them take 32 KiB at most, everything else less than 16 KiB."""
+
+MAX_LEDGER_BYTES = 48 * 1024
+"""Size of the JSON of an event's ledger; what does not fit goes into further events."""
+
+MAX_ROWS = 1024
+"""Rows of an event's ledger."""
 
 KINDS: tuple[str, ...] = (
     *(f"crowd.{n}" for n in ("density", "flow", "counterflow", "pressure", "surge", "forecast")),
@@ -226,6 +232,42 @@ class IncidentData(Closed):
 
 GapReason = Literal["outbox_full", "outbox_replaced", "stream_trimmed"]
 
+Millis = Annotated[int, Field(ge=1, le=10**12)]
+TaskName = Annotated[str, Field(pattern=rf"^[a-z]+\.[a-z_]+/{_ID}$", max_length=95)]
+Lack = Literal["reduced", "camera_slow", "failing", "overload"]
+Absence = Literal["starting", "connecting", "camera_offline", "shed", "stopped"]
+
+
+class CoveredMs(Closed):
+    """Milliseconds by state and, in it, by reason. Only what took time is named."""
+
+    analysed: Annotated[dict[Literal["at_rate", "idle_watched"], Millis] | None, NotNull] = None
+    degraded: Annotated[dict[Lack, Millis] | None, NotNull] = None
+    blind: Annotated[dict[Absence | Lack, Millis] | None, NotNull] = None
+
+
+class LedgerRow(Closed):
+    """Tasks of one camera that shared a fate; the milliseconds add up to the ledger's span."""
+
+    camera: Identifier
+    tasks: tuple[TaskName, ...] = Field(min_length=1, max_length=128)
+    ms: CoveredMs
+
+
+class LedgerData(Closed):
+    """How a span of wall time before the event was covered; `part` of `parts` events that say so together."""
+
+    span_ms: Millis
+    part: int = Field(ge=1, le=1024)
+    parts: int = Field(ge=1, le=1024)
+    rows: tuple[LedgerRow, ...] = Field(min_length=1, max_length=MAX_ROWS)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if len(self.model_dump_json(exclude_none=True)) > MAX_LEDGER_BYTES:
+            raise ValueError(f"is larger than {MAX_LEDGER_BYTES} bytes; split it into parts")
+        return self
+
 
 class NodeData(Closed):
     """What `node.*` events say: the node's own numbers; they belong to no incident and have no level."""
@@ -233,6 +275,7 @@ class NodeData(Closed):
     district: str = Field(pattern=r"^[0-9]{6}$")
     measures: Measures
     reason: Annotated[GapReason | None, NotNull] = None
+    ledger: Annotated[LedgerData | None, NotNull] = None
 
 
 def _which(data: object) -> str:
@@ -264,6 +307,8 @@ class EventDraft(Closed):
         if self.type.startswith("org.sharpeyes.node."):
             if not isinstance(self.data, NodeData):
                 raise ValueError("a node event carries the node's data")
+            if (self.type == TYPES["node.coverage"]) != (self.data.ledger is not None):
+                raise ValueError("node.coverage, and no other event, carries a ledger")
         elif not isinstance(self.data, IncidentData) or "/cameras/" not in self.source:
             raise ValueError("an incident carries an incident's data and comes from a camera")
         return self

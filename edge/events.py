@@ -10,19 +10,25 @@ from typing import Literal, Protocol
 import structlog
 from pydantic import ValidationError
 
+from edge.account import Report, Row
 from edge.config import Place
 from edge.envelope import (
     LARGEST,
     MAX_BOXES,
+    MAX_LEDGER_BYTES,
+    MAX_ROWS,
     TYPES,
     Box,
     Closed,
     Coverage,
+    CoveredMs,
     Event,
     EventDraft,
     Evidence,
     GapReason,
     IncidentData,
+    LedgerData,
+    LedgerRow,
     ModelRef,
     NodeData,
     Site,
@@ -42,6 +48,7 @@ __all__ = [
     "EventDraft",
     "Evidence",
     "ModelRef",
+    "coverage_events",
     "heartbeat_event",
     "incident_event",
     "node_event",
@@ -175,7 +182,7 @@ def incident_event(
 
 def node_event(
     context: EventContext,
-    kind: Literal["node.heartbeat", "node.coverage", "node.gap"],
+    kind: Literal["node.heartbeat", "node.gap"],
     utc: datetime,
     measures: Mapping[str, float],
     reason: GapReason | None = None,
@@ -192,6 +199,62 @@ def node_event(
 def heartbeat_event(context: EventContext, utc: datetime, measures: Mapping[str, float]) -> EventDraft:
     """A sign of life, `node.heartbeat`, with the node's numbers."""
     return node_event(context, "node.heartbeat", utc, measures)
+
+
+def coverage_events(context: EventContext, utc: datetime, report: Report) -> list[EventDraft]:
+    """What the node's cameras saw of a span, `node.coverage`; more than one event where one is too small.
+
+    Args:
+        context: of the node.
+        utc: when the span ended.
+        report: of the ledger; one without rows makes no event.
+
+    Raises:
+        EventError: a camera's or task's name is none that the schema knows.
+    """
+    kind = "node.coverage"
+    try:
+        parts = _packed([_row(row) for row in report.rows])
+        ledgers = [
+            LedgerData(span_ms=report.span_ms, part=n, parts=len(parts), rows=rows)
+            for n, rows in enumerate(parts, 1)
+        ]
+    except ValidationError as exc:
+        raise EventError(f"{kind} event: {explain(exc)}") from None
+    measures = _fit_measures(kind, _shares(report))
+    data = {"district": context.district, "measures": measures}
+    return [_draft(context, kind, context.node, utc, {**data, "ledger": ledger}) for ledger in ledgers]
+
+
+def _row(row: Row) -> LedgerRow:
+    by_state: dict[str, dict[str, int]] = {}
+    for cell, ms in row.ms.items():
+        by_state.setdefault(cell.state, {})[cell.reason] = ms
+    return LedgerRow(camera=row.camera, tasks=row.tasks, ms=CoveredMs.model_validate(by_state))
+
+
+def _packed(rows: Sequence[LedgerRow]) -> list[tuple[LedgerRow, ...]]:
+    """Rows in as few parts as their order allows; each fits into one event."""
+    parts: list[list[LedgerRow]] = []
+    room = 0
+    for row in rows:
+        size = len(row.model_dump_json(exclude_none=True)) + 1
+        if size > room or len(parts[-1]) == MAX_ROWS:
+            parts.append([])
+            room = MAX_LEDGER_BYTES - 100  # for the ledger's own keys
+        parts[-1].append(row)
+        room -= size
+    return [tuple(part) for part in parts]
+
+
+def _shares(report: Report) -> dict[str, float]:
+    """The report at a glance: shares of all tasks' time, and cameras that were blind at all."""
+    told = [report.task_ms(state) for state in ("analysed", "degraded", "blind")]
+    cameras = {row.camera for row in report.rows}
+    blind = {row.camera for row in report.rows if any(cell.state == "blind" for cell in row.ms)}
+    names = ("analysed_share", "degraded_share", "blind_share")
+    shares = {name: ms / max(1, sum(told)) for name, ms in zip(names, told, strict=True)}
+    return {"span_s": report.span_ms / 1000, "cameras": len(cameras), "cameras_blind": len(blind), **shares}
 
 
 def _draft(

@@ -19,16 +19,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from edge.account import CELLS, Cell, Report, Row
 from edge.config import Place
 from edge.envelope import (
     IDENTITY_WORDS,
     KINDS,
     MAX_BOXES,
     MAX_BYTES,
+    MAX_LEDGER_BYTES,
     TYPES,
     Coverage,
+    CoveredMs,
     Evidence,
     IncidentData,
+    LedgerData,
+    LedgerRow,
     ModelRef,
     NodeData,
     Site,
@@ -40,6 +45,7 @@ from edge.events import (
     Event,
     EventContext,
     EventDraft,
+    coverage_events,
     heartbeat_event,
     incident_event,
     node_event,
@@ -143,6 +149,19 @@ extras = st.fixed_dictionaries(
 )
 
 
+names = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
+tasks = st.builds(
+    lambda kind, zone: f"{kind}/{zone}", st.sampled_from(["crowd.density", "camera.view"]), names
+)
+rows = st.builds(
+    Row,
+    names,
+    st.lists(tasks, min_size=1, max_size=4, unique=True).map(tuple),
+    st.dictionaries(st.sampled_from(CELLS), st.integers(1, 10**9), min_size=1),
+)
+covered = st.builds(Report, st.integers(1, 10**9), st.lists(rows, min_size=1, max_size=4).map(tuple))
+
+
 @st.composite
 def drafts(draw: st.DrawFn) -> EventDraft:
     seed = draw(st.integers(0, 2**32))
@@ -151,7 +170,9 @@ def drafts(draw: st.DrawFn) -> EventDraft:
         place = draw(places)
         who = EventContext("xihu-07", "360103", Uuid7(lambda: NOW, bits), "gate-2", place, bits)
         return incident_event(who, draw(changes), **draw(extras))
-    kind = draw(st.sampled_from([kind for kind in KINDS if kind.startswith("node.")]))
+    kind = draw(st.sampled_from(["node.heartbeat", "node.coverage", "node.gap"]))
+    if kind == "node.coverage":
+        return coverage_events(context(seed, camera_id=None), draw(moments), draw(covered))[0]
     reason = draw(st.none() | st.just("outbox_full"))
     return node_event(context(seed, camera_id=None), kind, draw(moments), draw(measures), reason)
 
@@ -219,7 +240,7 @@ def test_models_and_schema_agree_on_what_is_wrong(draft: EventDraft, data: st.Da
 
 def change_at(path: str, value: Any) -> Callable[[Any], None]:
     def mutate(document: Any) -> None:
-        keys = tuple(path.split("."))
+        keys = tuple(int(key) if key.isdigit() else key for key in path.split("."))
         parent(document, keys)[keys[-1]] = value
 
     return mutate
@@ -243,6 +264,15 @@ FULL = incident_event(
     evidence=Evidence(snapshot="a.jpg", clip="a.mp4", sha256=SHA, redacted=True, expires=rfc3339(NOW)),
 )
 HEARTBEAT = heartbeat_event(context(camera_id=None), NOW, {"uptime_s": 3.5, "cameras": 2})
+AT_RATE, AWAY = Cell("analysed", "at_rate"), Cell("blind", "camera_offline")
+SPAN = Report(
+    60_000,
+    (
+        Row("gate-2", ("crowd.density/plaza", "hazard.line/door"), {AT_RATE: 60_000}),
+        Row("gate-3", ("camera.view/gate-3",), {Cell("degraded", "reduced"): 12_000, AWAY: 48_000}),
+    ),
+)
+(COVERAGE,) = coverage_events(context(camera_id=None), NOW, SPAN)
 
 
 @pytest.mark.parametrize(
@@ -312,11 +342,42 @@ def test_both_refuse_a_broken_node_event(mutate: Callable[[Any], None]) -> None:
 
 
 @pytest.mark.parametrize(
+    "mutate",
+    [
+        drop("data.ledger"),
+        change_at("type", "org.sharpeyes.node.heartbeat.v1"),
+        change_at("data.ledger.span_ms", 0),
+        change_at("data.ledger.part", 0),
+        change_at("data.ledger.rows", []),
+        change_at("data.ledger.rows.0.camera", "Gate"),
+        change_at("data.ledger.rows.0.tasks", []),
+        change_at("data.ledger.rows.0.tasks", ["plaza"]),
+        change_at("data.ledger.rows.0.ms.analysed.shed", 5),
+        change_at("data.ledger.rows.0.ms.analysed.at_rate", 0.5),
+        change_at("data.ledger.rows.0.ms.blind", None),
+        change_at("data.ledger.rows.0.ms.asleep", {}),
+        change_at("data.ledger.rows.1.ms.blind.bored", 1),
+        change_at("data.ledger.rows.1.person", 1),
+    ],
+)
+def test_both_refuse_a_broken_ledger(mutate: Callable[[Any], None]) -> None:
+    document = as_json(COVERAGE)
+    assert BY_SCHEMA.is_valid(document)
+    assert model_accepts(document)
+    mutate(document)
+    assert not BY_SCHEMA.is_valid(document)
+    assert not model_accepts(document)
+
+
+@pytest.mark.parametrize(
     ("model", "part"),
     [
         (Event, SCHEMA),
         (IncidentData, SCHEMA["definitions"]["incident"]),
         (NodeData, SCHEMA["definitions"]["node"]),
+        (LedgerData, SCHEMA["definitions"]["ledger"]),
+        (LedgerRow, SCHEMA["definitions"]["ledger_row"]),
+        (CoveredMs, SCHEMA["definitions"]["covered"]),
         (Site, SCHEMA["definitions"]["site"]),
         (Evidence, SCHEMA["definitions"]["evidence"]),
         (ModelRef, SCHEMA["definitions"]["model"]),
@@ -326,7 +387,7 @@ def test_both_refuse_a_broken_node_event(mutate: Callable[[Any], None]) -> None:
 def test_models_and_schema_have_the_same_keys(model: Any, part: Any) -> None:
     fields = model.model_fields
     assert set(part["properties"]) == set(fields)
-    assert set(part["required"]) == {name for name, info in fields.items() if info.is_required()}
+    assert set(part.get("required", ())) == {name for name, info in fields.items() if info.is_required()}
     assert part["additionalProperties"] is False
     assert model.model_config["extra"] == "forbid"
 
@@ -386,6 +447,89 @@ def test_a_node_event_has_no_level_and_no_incident() -> None:
     assert document["subject"] == "xihu-07"
     assert document["data"] == {"district": "360103", "measures": {"uptime_s": 3.5, "cameras": 2}}
     assert (HEARTBEAT.kind, HEARTBEAT.level) == ("node.heartbeat", None)
+
+
+def test_a_coverage_event_tells_whose_time_went_where() -> None:
+    data = as_json(COVERAGE)["data"]
+    assert data["measures"] == {
+        "span_s": 60,
+        "cameras": 2,
+        "cameras_blind": 1,
+        "analysed_share": 0.666667,
+        "degraded_share": 0.0666667,
+        "blind_share": 0.266667,
+    }
+    assert data["ledger"] == {
+        "span_ms": 60_000,
+        "part": 1,
+        "parts": 1,
+        "rows": [
+            {
+                "camera": "gate-2",
+                "tasks": ["crowd.density/plaza", "hazard.line/door"],
+                "ms": {"analysed": {"at_rate": 60_000}},
+            },
+            {
+                "camera": "gate-3",
+                "tasks": ["camera.view/gate-3"],
+                "ms": {"degraded": {"reduced": 12_000}, "blind": {"camera_offline": 48_000}},
+            },
+        ],
+    }
+    assert (COVERAGE.kind, COVERAGE.level, COVERAGE.subject) == ("node.coverage", None, "xihu-07")
+
+
+def test_every_cell_of_the_ledger_has_its_place_in_the_schema() -> None:
+    row = Row("gate-2", ("crowd.density/plaza",), dict.fromkeys(CELLS, 1))
+    (draft,) = coverage_events(context(camera_id=None), NOW, Report(len(CELLS), (row,)))
+    document = as_json(draft)
+    BY_SCHEMA.validate(document)
+    told = {
+        (state, reason) for state, ms in document["data"]["ledger"]["rows"][0]["ms"].items() for reason in ms
+    }
+    assert told == set(CELLS)
+    states = SCHEMA["definitions"]["covered"]["properties"]
+    assert {(state, reason) for state, part in states.items() for reason in part["properties"]} == set(CELLS)
+
+
+@pytest.mark.parametrize(("cameras", "rules", "most"), [(1, 1, 1), (1024, 3, 8), (1024, 128, 260)])
+def test_the_ledger_of_the_largest_node_is_split_and_nothing_is_left_out(
+    cameras: int, rules: int, most: int
+) -> None:
+    rows = tuple(
+        Row(
+            f"{n:05}-" + ("x" * 57 if rules > 3 else "gate"),
+            tuple(f"hazard.intrusion/{k:03}-" + ("z" * 59 if rules > 3 else "zone") for k in range(rules)),
+            dict.fromkeys(CELLS if rules > 3 else CELLS[:2], 30_000),
+        )
+        for n in range(cameras)
+    )
+    drafts = coverage_events(context(camera_id=None), NOW, Report(60_000, rows))
+    assert len(drafts) <= most
+    told: list[str] = []
+    for number, draft in enumerate(drafts, 1):
+        body = Event.number(draft, 10**20 - 1).to_json()
+        assert len(body) <= MAX_BYTES
+        ledger = json.loads(body)["data"]["ledger"]
+        assert (ledger["part"], ledger["parts"]) == (number, len(drafts))
+        told += [row["camera"] for row in ledger["rows"]]
+    BY_SCHEMA.validate(as_json(drafts[-1]))
+    assert told == [row.camera for row in rows]
+    assert len({draft.id for draft in drafts}) == len(drafts)
+    assert len({draft.time for draft in drafts}) == 1
+
+
+def test_a_ledger_too_large_for_an_event_is_refused() -> None:
+    row = LedgerRow(camera="c", tasks=("a.b/" + "z" * 63,) * 128, ms=CoveredMs(blind={"shed": 1}))
+    with pytest.raises(ValidationError, match=f"larger than {MAX_LEDGER_BYTES}"):
+        LedgerData(span_ms=1, part=1, parts=1, rows=(row,) * 6)
+
+
+def test_no_rows_make_no_event_and_a_wrong_name_is_refused() -> None:
+    assert coverage_events(context(camera_id=None), NOW, Report(0, ())) == []
+    wrong = Report(1, (Row("Gate 2", ("crowd.density/plaza",), {AWAY: 1}),))
+    with pytest.raises(EventError, match=r"node.coverage event: camera: .*pattern"):
+        coverage_events(context(camera_id=None), NOW, wrong)
 
 
 def test_too_many_boxes_are_trimmed_and_counted_and_the_largest_event_fits() -> None:
@@ -516,9 +660,11 @@ def test_a_deep_copy_is_equal() -> None:
 
 
 def test_the_events_in_the_documentation_are_valid() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text("utf-8")
-    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
-    assert len(shown) == 2
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "events.md").read_text("utf-8")
+    pages = text + (docs / "coverage.md").read_text("utf-8")
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", pages, re.DOTALL)]
+    assert len(shown) == 3
     for document in shown:
         BY_SCHEMA.validate(document)
         assert model_accepts(document)
@@ -526,3 +672,10 @@ def test_the_events_in_the_documentation_are_valid() -> None:
     assert {f"{family}.{name}" for family, names in named for name in re.findall(r"`(\w+)`", names)} == set(
         KINDS
     )
+
+
+def test_the_documentation_explains_every_cell() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "coverage.md").read_text("utf-8")
+    rows = re.findall(r"^\| (\w+) \| `(\w+)` \|", text, re.MULTILINE)
+    assert {Cell(state, reason) for state, reason in rows} == set(CELLS)
+    assert len(rows) == len(CELLS)
