@@ -33,7 +33,7 @@ class Picture(Protocol):
 
 
 class Preparation:
-    """Turns pictures into input tensors, writing into one buffer for each picture size."""
+    """Turns pictures into input tensors, writing into one buffer for each size of picture and input."""
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
@@ -42,9 +42,14 @@ class Preparation:
         self._factor = [spec.scale / std for std in spec.std]
         self._offset = [-mean / std for mean, std in zip(spec.mean, spec.std, strict=True)]
 
-    def __call__(self, picture: Picture) -> tuple[Letterbox, NDArray[Any]]:
-        """The letterbox and the tensor (1, ...) of the manifest's layout; valid until the next call."""
-        box, tensor, inner = self._buffer((picture.width, picture.height))
+    def __call__(
+        self, picture: Picture, size: tuple[int, int] | None = None
+    ) -> tuple[Letterbox, NDArray[Any]]:
+        """The letterbox and the tensor (1, ...) of the manifest's layout; valid until the next call.
+
+        `size` is the largest input (width, height) in place of the manifest's, for networks of free size.
+        """
+        box, tensor, inner = self._buffer((picture.width, picture.height), size or self._spec.size)
         pixels = picture.bgr(box.inner_width, box.inner_height)
         if self._spec.dtype == "uint8" and self._spec.colour == "bgr":
             inner[...] = pixels
@@ -58,10 +63,12 @@ class Preparation:
                     inner[..., channel] += self._offset[channel]
         return box, tensor
 
-    def _new_buffer(self, size: tuple[int, int]) -> tuple[Letterbox, NDArray[Any], NDArray[Any]]:
+    def _new_buffer(
+        self, picture: tuple[int, int], size: tuple[int, int]
+    ) -> tuple[Letterbox, NDArray[Any], NDArray[Any]]:
         """Letterbox, tensor with its border filled, and the view (height, width, 3) where pictures go."""
         spec = self._spec
-        box = Letterbox.fit(size, spec.size, spec.letterbox, spec.stride)
+        box = Letterbox.fit(picture, size, spec.letterbox, spec.stride)
         level = np.array(spec.pad * np.array(self._factor) + self._offset, spec.dtype)
         tensor: NDArray[Any]
         if spec.layout == "nhwc":
@@ -88,12 +95,15 @@ class Detector:
         self.prepare = Preparation(manifest.input)
         self._head = make_head(manifest)
 
-    def detect(self, picture: Picture, threshold: float = 0.1) -> Detections:
+    def detect(
+        self, picture: Picture, threshold: float = 0.1, size: tuple[int, int] | None = None
+    ) -> Detections:
         """Objects scoring at least `threshold`, best first, as fractions of the picture.
 
+        `size` is the largest input (width, height) in place of the manifest's, for networks of free size.
         Raises SessionError when inference fails or the outputs are not what the manifest says.
         """
-        box, tensor = self.prepare(picture)
+        box, tensor = self.prepare(picture, size)
         return self.read(self.session.run(tensor), box, threshold)
 
     def read(self, outputs: Outputs, box: Letterbox, threshold: float) -> Detections:
