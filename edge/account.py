@@ -70,9 +70,8 @@ class Reading:
         failures: pictures whose analysis failed.
         idle: the activity gate takes the scene for calm, so pictures are compared but not analysed.
         trusted: packet sizes have shown on this stream that they tell motion, so the gate watches these.
-        compared: pictures whose luma was compared with the calm scene, keyframes included.
-        keyframes: keyframes read.
-        keyframe_looks: keyframes decoded and compared.
+        keyframes: keyframes of the idle camera that were to be compared with the calm scene.
+        compared: pictures that were, keyframes included.
     """
 
     state: CameraState
@@ -84,9 +83,8 @@ class Reading:
     failures: int = 0
     idle: bool = False
     trusted: bool = False
-    compared: int = 0
     keyframes: int = 0
-    keyframe_looks: int = 0
+    compared: int = 0
 
     def __post_init__(self) -> None:
         if not self.wanted_fps > 0:

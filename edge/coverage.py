@@ -30,6 +30,8 @@ from edge.account import (
 )
 from edge.floors import Task
 from edge.status import CameraState
+from streams.reader import ReaderStatus
+from streams.service import Service
 
 WINDOW_MS = 5_000
 """Rates are judged over this long, or over two looks at the rate where that is longer."""
@@ -50,6 +52,33 @@ _AWAY: Final[Mapping[CameraState, Cell]] = {
     "retrying": OFFLINE,
     "stopped": STOPPED,
 }
+
+
+def reading(
+    status: ReaderStatus, service: Service, wanted_fps: float, *, looks: int, failures: int
+) -> Reading:
+    """What a camera's reader and its service level say to the ledger.
+
+    Args:
+        status: of its reader. Of an idle camera, every picture that is decoded is also compared.
+        service: what the plan grants it.
+        wanted_fps: pictures analysed a second that its configuration asks for.
+        looks: pictures handed to analysis since the start.
+        failures: those of them whose analysis failed.
+    """
+    return Reading(
+        state=status.state,
+        since_mono_s=status.since_mono_s,
+        wanted_fps=wanted_fps,
+        granted_fps=None if service.shed else service.fps,
+        packets=status.packets,
+        looks=looks,
+        failures=failures,
+        idle=status.activity == "idle",
+        trusted=status.trust == "trusted",
+        keyframes=status.looks,
+        compared=status.decoded,
+    )
 
 
 class _Sample(NamedTuple):
@@ -281,14 +310,14 @@ def _at(samples: list[_Sample], ms: int) -> int:
 def _watched(camera: _Camera, reading: Reading, now_ms: int) -> bool:
     """Whether packet sizes watch a calm scene: trusted, every keyframe compared, and none too long ago.
 
-    One keyframe may be on its way. Where keyframes come faster, one compared a second is enough.
+    One keyframe may be on its way. Where they come faster, comparing one picture a second is enough.
     """
     if not (reading.idle and reading.trusted and reading.granted_fps):
         return False
     first_ms, first = camera.samples[_at(camera.samples, now_ms - WINDOW_MS)]
-    looks = reading.keyframe_looks - first.keyframe_looks
-    owed = reading.keyframes - first.keyframes - looks
-    in_time = owed <= 1 or looks * 1000 >= now_ms - first_ms
+    compared = reading.compared - first.compared
+    owed = reading.keyframes - first.keyframes - compared
+    in_time = owed <= 1 or compared * 1000 >= now_ms - first_ms
     return in_time and now_ms - camera.compared_ms < STALE_MS
 
 

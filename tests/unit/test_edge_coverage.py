@@ -22,8 +22,11 @@ from edge.account import (
     Reading,
     Report,
 )
-from edge.coverage import Ledger
+from edge.coverage import Ledger, reading
 from edge.floors import Task
+from streams.reader import ReaderStatus
+from streams.service import SHED as NO_SERVICE
+from streams.service import Service
 
 DENSITY = Task("crowd.density", "plaza", 0.5)
 INTRUSION = Task("hazard.intrusion", "stage", 1.0)
@@ -56,7 +59,6 @@ readings = st.builds(
     trusted=st.booleans(),
     compared=counters,
     keyframes=counters,
-    keyframe_looks=counters,
 )
 gaps = st.one_of(st.floats(-1, 5), st.just(0.0), st.sampled_from([1e-4, 0.001, 0.5, 1.0, 90.0]))
 steps = st.lists(st.tuples(gaps, st.dictionaries(st.sampled_from(["a", "b"]), readings)), max_size=30)
@@ -144,7 +146,7 @@ def test_tasks_with_the_same_floor_share_their_fate_and_a_lower_floor_is_never_b
 # Stories: a camera that lives in half seconds.
 
 RATES = {"packets": 25.0, "looks": 5.0, "failures": 0.0}
-RATES |= {"compared": 0.5, "keyframes": 0.5, "keyframe_looks": 0.5}
+RATES |= {"keyframes": 0.5, "compared": 0.5}
 CALM: dict[str, Any] = {"idle": True, "trusted": True, "looks": 0.1}
 
 
@@ -203,21 +205,21 @@ def test_pictures_in_flight_and_uneven_ones_are_forgiven() -> None:
 def test_a_calm_camera_is_watched_by_its_packets() -> None:
     assert Story().run(60, **CALM).cells() == {IDLE_WATCHED: 60_000}
     # also with a keyframe every ten seconds, and with one ten times a second, of which two are compared
-    sparse = {"keyframes": 0.1, "keyframe_looks": 0.1, "compared": 0.1}
+    sparse = {"keyframes": 0.1, "compared": 0.1}
     assert Story().run(60, **CALM, **sparse).cells() == {IDLE_WATCHED: 60_000}
-    dense = {"keyframes": 10, "keyframe_looks": 2, "compared": 2}
+    dense = {"keyframes": 10, "compared": 2}
     assert Story().run(60, **CALM, **dense).cells() == {IDLE_WATCHED: 60_000}
 
 
 def test_a_calm_camera_is_not_watched_where_keyframes_are_not_compared() -> None:
-    story = Story().run(10, **CALM).run(30, **CALM, keyframe_looks=0, compared=0)
+    story = Story().run(10, **CALM).run(30, **CALM, compared=0)
     cells = story.cells()
     assert cells[IDLE_WATCHED] < 14_000
     assert cells[blind("overload")] + cells[IDLE_WATCHED] == 40_000
 
 
 def test_a_calm_camera_whose_keyframes_stay_away_is_not_watched_for_long() -> None:
-    cells = Story().run(10, **CALM).run(30, **CALM, keyframes=0, keyframe_looks=0, compared=0).cells()
+    cells = Story().run(10, **CALM).run(30, **CALM, keyframes=0, compared=0).cells()
     assert 22_000 <= cells[IDLE_WATCHED] <= 22_500
     assert cells[blind("overload")] + cells[IDLE_WATCHED] == 40_000
 
@@ -374,6 +376,14 @@ def test_a_report_comes_when_its_time_is_up_and_at_the_end() -> None:
     assert ledger.close(140.0) == Report(0, ())
     assert ledger.step(150.0, {}) is None
     assert ledger.wall_ms == 131_000
+
+
+def test_a_reading_is_what_reader_and_plan_say() -> None:
+    status = ReaderStatus("up", 3.0, packets=90, decoded=12, activity="idle", trust="trusted", looks=4)
+    read = reading(status, Service(2.0), 5.0, looks=7, failures=1)
+    assert read == Reading("up", 3.0, 5.0, 2.0, 90, 7, 1, True, True, 4, 12)
+    active = reading(ReaderStatus("retrying", 3.0), NO_SERVICE, 5.0, looks=0, failures=0)
+    assert active == Reading("retrying", 3.0, 5.0, None)
 
 
 def test_a_stranger_is_refused_and_readings_are_checked() -> None:
