@@ -1,16 +1,22 @@
 """The node's metrics for Prometheus. Hot paths touch a few histograms; all else is read when asked for."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
 
 import prometheus_client as prom
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from edge.account import Covered
 from edge.outbox import NO_LEVEL, OutboxCounts
 from edge.status import CameraStatus, NodeStatus
+from streams.activity import Activity
+from streams.demand import Allocation
+from streams.reader import ReaderStatus
+from streams.trust import Trust
 
 DROP_REASONS = ("gated", "superseded", "expired")
 """Why a decoded picture is not analysed: decoded = these + delivered + waiting."""
@@ -43,12 +49,18 @@ class NodeSample:
         outbox: what waits and went through.
         faults: by camera id.
         model_sha256: of the detector's weights.
+        readers: by camera id, what its reader says: the activity gate's part is served.
+        plan: what the budget grants; None before the first plan.
+        coverage: the ledger's totals.
     """
 
     status: NodeStatus
     outbox: OutboxCounts
     faults: Mapping[str, Faults]
     model_sha256: str
+    readers: Mapping[str, ReaderStatus] = field(default_factory=dict)
+    plan: Allocation | None = None
+    coverage: Sequence[Covered] = ()
 
 
 class Metrics(Collector):
@@ -122,6 +134,9 @@ class Metrics(Collector):
             yield from _node_families(sample)
             yield from _stream_families(sample)
             yield from _scene_families(sample.status.cameras)
+            yield from _gate_families(sample.readers)
+            yield from _plan_families(sample.plan)
+            yield _coverage_family(sample.coverage)
 
 
 def _node_families(sample: NodeSample) -> Iterator[Metric]:
@@ -197,6 +212,77 @@ def _scene_families(cameras: Iterable[CameraStatus]) -> Iterator[Metric]:
             if zone.density_worst_cell_per_m2 is not None:
                 worst.add_metric([camera.id, zone.id], zone.density_worst_cell_per_m2)
     yield from (age, incidents, persons, mean, worst)
+
+
+def _gate_families(readers: Mapping[str, ReaderStatus]) -> Iterator[Metric]:
+    where = ["camera", "state"]
+    activity = GaugeMetricFamily("sharpeyes_activity_state", "1 for the activity gate's state.", labels=where)
+    trust = GaugeMetricFamily(
+        "sharpeyes_activity_trust", "1 for whether packet sizes are trusted to tell motion.", labels=where
+    )
+    auc = GaugeMetricFamily(
+        "sharpeyes_activity_auc_ratio",
+        "How well packet sizes tell motion: 0.5 is chance, 1 always.",
+        labels=["camera"],
+    )
+    packets = GaugeMetricFamily("sharpeyes_held_packets", "Packets kept undecoded.", labels=["camera"])
+    size = GaugeMetricFamily("sharpeyes_held_bytes", "Size of the packets kept undecoded.", labels=["camera"])
+    for id_, reader in readers.items():
+        for state in get_args(Activity):
+            activity.add_metric([id_, state], reader.activity == state)
+        for state in get_args(Trust):
+            trust.add_metric([id_, state], reader.trust == state)
+        if reader.auc is not None:
+            auc.add_metric([id_], reader.auc)
+        packets.add_metric([id_], reader.held)
+        size.add_metric([id_], reader.held_bytes)
+    yield from (activity, trust, auc, packets, size)
+    counters = (
+        ("packets_read", "Packets read.", "packets"),
+        ("packets_undecoded", "Packets that were never decoded.", "undecoded"),
+        ("keyframe_looks", "Keyframes of an idle camera that were decoded alone.", "looks"),
+        ("frames_caught_up", "Pictures decoded out of held packets.", "caught_up"),
+        ("held_overflows", "Times that a run of packets was too large to hold.", "overflows"),
+        ("activity_transitions", "Changes of the activity gate's state.", "transitions"),
+        ("activity_missed", "Keyframes that showed motion which packets had not told.", "missed"),
+        ("activity_false_wakes", "Wakes by packets that pixels did not bear out.", "false_wakes"),
+    )
+    for name, text, key in counters:
+        yield _by_camera(name, text, ((id_, getattr(reader, key)) for id_, reader in readers.items()))
+
+
+def _plan_families(plan: Allocation | None) -> Iterator[Metric]:
+    if plan is None:
+        return
+    yield _gauge("plan_load_ratio", "Predicted load as a share of the capacity.", plan.load)
+    yield _gauge("plan_cpu_cores", "Predicted processor time, in cores.", plan.cpu_ms / 1000)
+    yield _gauge(
+        "plan_blind_tasks", "Tasks that the plan grants less than their floor.", len(plan.below_floor)
+    )
+    fps = GaugeMetricFamily(
+        "sharpeyes_service_fps", "Analysed pictures a second that the plan grants.", labels=["camera"]
+    )
+    shed = GaugeMetricFamily("sharpeyes_service_shed", "Whether the plan gave it up.", labels=["camera"])
+    for id_, service in plan.services.items():
+        fps.add_metric([id_], service.fps)
+        shed.add_metric([id_], service.shed)
+    given_up = GaugeMetricFamily(
+        "sharpeyes_plan_given_up_cameras", "Cameras that go without something of a tier.", labels=["tier"]
+    )
+    for tier, number in sorted(plan.given_up.items()):
+        given_up.add_metric([tier.name.lower()], number)
+    yield from (fps, shed, given_up)
+
+
+def _coverage_family(coverage: Sequence[Covered]) -> Metric:
+    family = CounterMetricFamily(
+        "sharpeyes_coverage_seconds",
+        "Wall time by what a task saw of it, and why not more; a task's series add up to wall time.",
+        labels=["camera", "task", "state", "reason"],
+    )
+    for one in coverage:
+        family.add_metric([one.camera, one.task, one.cell.state, one.cell.reason], one.ms / 1000)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,14 @@ import yaml
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.account import AT_RATE, SHED, Covered
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.outbox import OutboxCounts
 from edge.status import CameraStatus, NodeStatus, ZoneStatus
+from streams.demand import Allocation, Capacity, Shortfall, Tier
+from streams.reader import ReaderStatus
+from streams.service import SHED as NO_SERVICE
+from streams.service import Service
 
 SHA = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -60,7 +66,49 @@ def sample() -> NodeSample:
         ),
     )
     outbox = OutboxCounts(45, 39, 3, 3000, 1.5, {1: 0, 2: 0, 3: 0, 4: 1, 5: 2})
-    return NodeSample(status, outbox, {"gate-2": Faults(4, 5, 6), "gate-3": Faults()}, SHA)
+    return NodeSample(
+        status, outbox, {"gate-2": Faults(4, 5, 6), "gate-3": Faults()}, SHA, readers(), plan(), COVERAGE
+    )
+
+
+COVERAGE = (
+    Covered("gate-2", "hazard.line/door", AT_RATE, 58_001),
+    Covered("gate-2", "hazard.line/door", SHED, 1_999),
+    Covered("gate-3", "camera.view/gate-3", SHED, 60_000),
+)
+
+
+def readers() -> dict[str, ReaderStatus]:
+    idle = ReaderStatus(
+        "up",
+        0.0,
+        packets=1500,
+        activity="idle",
+        trust="trusted",
+        auc=0.94,
+        held=40,
+        held_bytes=64_000,
+        undecoded=1200,
+        overflows=1,
+        looks=30,
+        caught_up=25,
+        transitions=8,
+        missed=2,
+        false_wakes=3,
+    )
+    return {"gate-2": idle, "gate-3": ReaderStatus("retrying", 0.0)}
+
+
+def plan() -> Allocation:
+    return Allocation(
+        services={"gate-2": Service(2.0), "gate-3": NO_SERVICE},
+        cpu_ms=1500.0,
+        lane_ms=900.0,
+        camera_ms={"gate-2": 1500.0, "gate-3": 0.0},
+        capacity=Capacity(2000.0),
+        below_floor=(Shortfall("gate-3", "camera.view", 0.1, 0.0),),
+        given_up={Tier.KEYFRAMES: 1, Tier.QUIET_RATE: 2},
+    )
 
 
 @pytest.fixture
@@ -127,11 +175,40 @@ def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
         "inference_duration_seconds_count{model=nanodet-g-416-int8}{stage=infer}": 1,
         "frame_age_seconds_count": 1,
         "frame_to_event_seconds_sum": 0.06,
+        "activity_state{camera=gate-2}{state=idle}": 1,
+        "activity_state{camera=gate-2}{state=active}": 0,
+        "activity_state{camera=gate-3}{state=active}": 1,
+        "activity_trust{camera=gate-2}{state=trusted}": 1,
+        "activity_trust{camera=gate-3}{state=calibrating}": 1,
+        "activity_trust{camera=gate-3}{state=cannot_tell}": 0,
+        "activity_auc_ratio{camera=gate-2}": 0.94,
+        "held_packets{camera=gate-2}": 40,
+        "held_bytes{camera=gate-2}": 64_000,
+        "packets_read_total{camera=gate-2}": 1500,
+        "packets_undecoded_total{camera=gate-2}": 1200,
+        "keyframe_looks_total{camera=gate-2}": 30,
+        "frames_caught_up_total{camera=gate-2}": 25,
+        "held_overflows_total{camera=gate-2}": 1,
+        "activity_transitions_total{camera=gate-2}": 8,
+        "activity_missed_total{camera=gate-2}": 2,
+        "activity_false_wakes_total{camera=gate-2}": 3,
+        "plan_load_ratio": 0.75,
+        "plan_cpu_cores": 1.5,
+        "plan_blind_tasks": 1,
+        "plan_given_up_cameras{tier=keyframes}": 1,
+        "plan_given_up_cameras{tier=quiet_rate}": 2,
+        "service_fps{camera=gate-2}": 2,
+        "service_fps{camera=gate-3}": 0,
+        "service_shed{camera=gate-3}": 1,
+        "coverage_seconds_total{camera=gate-2}{reason=at_rate}{state=analysed}{task=hazard.line/door}": 58.001,
+        "coverage_seconds_total{camera=gate-2}{reason=shed}{state=blind}{task=hazard.line/door}": 1.999,
+        "coverage_seconds_total{camera=gate-3}{reason=shed}{state=blind}{task=camera.view/gate-3}": 60,
     }
     assert {name: found.get(name) for name in expected} == expected
     # unknown is absent, not zero
     assert "last_frame_age_seconds{camera=gate-3}" not in found
     assert "zone_density_persons_per_square_meter{camera=gate-2}{zone=platform}" not in found
+    assert "activity_auc_ratio{camera=gate-3}" not in found
 
 
 def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
@@ -160,6 +237,9 @@ def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
         "sha256",
         "version",
         "stage",
+        "state",
+        "task",
+        "tier",
         "le",
     }
 
@@ -173,6 +253,12 @@ def test_the_process_is_there_and_nothing_of_the_default_registry(metrics: Metri
 def test_before_the_node_is_up_a_scrape_is_answered() -> None:
     assert "sharpeyes_redis_up" not in families(Metrics())
     assert "process_cpu_seconds" in families(Metrics())
+
+
+def test_without_a_plan_nothing_is_said_of_one() -> None:
+    metrics = Metrics()
+    metrics.watch(lambda: replace(sample(), plan=None, coverage=()))
+    assert not [name for name in values(metrics) if name.startswith(("plan_", "service_", "coverage_"))]
 
 
 def test_two_nodes_in_a_process_do_not_mix(metrics: Metrics) -> None:
@@ -209,6 +295,21 @@ def test_alerts_and_dashboards_ask_for_metrics_that_exist(metrics: Metrics) -> N
     asked = {name for rule in rules() for name in re.findall(r"\b(?:sharpeyes|process)_\w+", rule["expr"])}
     assert len(asked) >= 8
     assert asked - known == set()
+
+
+def test_the_documentation_names_every_metric_and_no_other(metrics: Metrics) -> None:
+    text = (DEPLOY.parent / "docs" / "metrics.md").read_text("utf-8")
+    named = {
+        name
+        for first in re.findall(r"^\| (`[^|]*`[^|]*) \|", text, re.MULTILINE)
+        for name in re.findall(r"`(\w+)(?:\{[^}]*\})?`", first)
+    }
+    made = {
+        name.removeprefix("sharpeyes_") + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        for name, family in families(metrics).items()
+        if name.startswith("sharpeyes_")
+    }
+    assert {name.removesuffix("_info") for name in named} == {name.removesuffix("_info") for name in made}
 
 
 def test_each_alert_says_what_to_do() -> None:
