@@ -72,8 +72,8 @@ def sample() -> NodeSample:
 
 
 COVERAGE = (
-    Covered("gate-2", "hazard.line/door", AT_RATE, 58_001),
-    Covered("gate-2", "hazard.line/door", SHED, 1_999),
+    Covered("gate-2", "hazard.line/x", AT_RATE, 58_001),
+    Covered("gate-2", "hazard.line/x", SHED, 1_999),
     Covered("gate-3", "camera.view/gate-3", SHED, 60_000),
 )
 
@@ -200,8 +200,8 @@ def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
         "service_fps{camera=gate-2}": 2,
         "service_fps{camera=gate-3}": 0,
         "service_shed{camera=gate-3}": 1,
-        "coverage_seconds_total{camera=gate-2}{reason=at_rate}{state=analysed}{task=hazard.line/door}": 58.001,
-        "coverage_seconds_total{camera=gate-2}{reason=shed}{state=blind}{task=hazard.line/door}": 1.999,
+        "coverage_seconds_total{camera=gate-2}{reason=at_rate}{state=analysed}{task=hazard.line/x}": 58.001,
+        "coverage_seconds_total{camera=gate-2}{reason=shed}{state=blind}{task=hazard.line/x}": 1.999,
         "coverage_seconds_total{camera=gate-3}{reason=shed}{state=blind}{task=camera.view/gate-3}": 60,
     }
     assert {name: found.get(name) for name in expected} == expected
