@@ -334,6 +334,7 @@ def _region(group: _Group, picture: Size, stride: int) -> Region:
         span = min(math.ceil(max(size[axis] / group.scale, high - low)), picture[axis])
         # Even where possible, since chroma planes have half the lines and columns.
         start = min(max(math.floor((low + high - span) / 4) * 2, 0), picture[axis] - span)
-        spans.append((start, max(start + span, math.ceil(high))))
+        end = max(start + span, math.ceil(high))
+        spans.append((start, min(end + end % 2, picture[axis])))
     (left, right), (top, bottom) = spans
     return Region((left, top, right, bottom), size)
