@@ -103,7 +103,9 @@ class Node:
         return Reader(
             camera.id,
             address(camera),
-            ReaderOptions(source_options(camera, realtime=True), camera.analysed_fps),
+            ReaderOptions(
+                source_options(camera, realtime=True), camera.analysed_fps, gate=camera.gate == "auto"
+            ),
             self._mailbox,
             self._clock,
             random.Random(),  # noqa: S311 - jitter of retries, no secret
@@ -111,7 +113,9 @@ class Node:
 
     def _watch(self, camera: CameraConfig) -> CameraWatch:
         tracker = Tracker(self.config.model.threshold)
-        return CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id)
+        watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id)
+        watch.attend = self._readers[camera.id].set_attention
+        return watch
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Start part after part; what is started first is closed last."""

@@ -31,6 +31,8 @@ class CameraWatch:
         site: zones, lines and ground plane.
         zones: people by zone at the last look.
         open_incidents: as `kind/zone`, at the last look.
+        attend: told after each look whether somebody is there or something is going on, moving or not, so that
+            the camera's reader goes on looking at what stands still; nobody by default.
         seen_mono_s: host time of the last analysed picture; None before the first.
     """
 
@@ -46,6 +48,7 @@ class CameraWatch:
         self.site = Site.from_config(camera)
         self.zones: dict[str, ZoneCount] = {}
         self.open_incidents: tuple[str, ...] = ()
+        self.attend: Callable[[bool], None] = lambda _: None
         self.seen_mono_s: float | None = None
         self._context = context
         self._model = ModelRef(name=detector.name, sha256=detector.sha256)
@@ -72,6 +75,7 @@ class CameraWatch:
         self._rate.read(pts_s, self._looks)
         changes = self._incidents.update(look.observations, pts_s, utc)
         self.open_incidents = self._incidents.open
+        self.attend(bool(len(tracks) or self.open_incidents))
         return self._drafts(changes)
 
     def close(self, utc: datetime) -> list[EventDraft]:
