@@ -31,8 +31,8 @@ class CameraWatch:
         site: zones, lines and ground plane.
         zones: people by zone at the last look.
         open_incidents: as `kind/zone`, at the last look.
-        attend: told after each look whether somebody is there or something is going on, moving or not, so that
-            the camera's reader goes on looking at what stands still; nobody by default.
+        attend: told after each look whether somebody is there or something is going on, moving or not, so
+            that the camera's reader goes on looking at what stands still; nobody by default.
         seen_mono_s: host time of the last analysed picture; None before the first.
     """
 
