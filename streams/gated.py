@@ -114,6 +114,7 @@ class GatedDecoder:
         self._thrifty = False
         self._seen: OrderedDict[float | None, Seen] = OrderedDict()
         self._looked_s = float("-inf")
+        self._repeated_s: float | None = None
         self._looks = self._caught_up = 0
 
     @property
@@ -184,8 +185,10 @@ class GatedDecoder:
     def _look_at(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
         self._buffer.hold(packet)
         pictures = decoder.keyframe(packet)
-        if decoder.continuous:  # else it must be fed again to catch up
+        if decoder.continuous:
             self._buffer.take()
+        # Else it must be fed again to catch up, and shows again.
+        self._repeated_s = None if decoder.continuous else packet.pts_s
         self._looks += 1
         self.gate.looked(shown=bool(pictures))
         return self._show(pictures, seen, all_of_them=False)
@@ -208,7 +211,11 @@ class GatedDecoder:
         if thrifty is not self._thrifty:
             decoder.prefer_references(thrifty)
             self._thrifty = thrifty
-        return decoder.decode(packet)
+        pictures = decoder.decode(packet)
+        if self._repeated_s is None or not pictures:
+            return pictures
+        repeated_s, self._repeated_s = self._repeated_s, None
+        return pictures[1:] if pictures[0].pts_s == repeated_s else pictures
 
     def _follow_service(self) -> None:
         service = self.gate.service

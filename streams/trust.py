@@ -27,6 +27,7 @@ _PENDING = 250
 _FLOOR_BYTES = 64
 # The threshold lies above the loudest 2 % of rest by this share of their distance from the middle.
 _MARGIN = 0.5
+_LEAST_STEP = 0.02
 _MAX_BUMPS = 8
 # Positions in the GOP up to this one are told apart, beyond it five to an octave.
 _SINGLE = 16
@@ -66,6 +67,8 @@ class PacketSignal:
         self._window: deque[tuple[float, float]] = deque(maxlen=32)
         self._recent: deque[tuple[float, float]] = deque(maxlen=128)
         self._position = 0
+        self._stirred_s = -math.inf
+        self._quiet = False
         self._labels = 0
         self._bumps = 0.0
 
@@ -111,8 +114,14 @@ class PacketSignal:
         if self._recent:
             since_s = self._recent[-1][0] - PEAK_S
             peak = max(score for time_s, score in self._recent if time_s >= since_s)
-            if moving is not None:
-                (self._moving if moving else self._still).append(peak)
+            if moving:
+                self._moving.append(peak)
+            elif moving is False and self._quiet:
+                self._still.append(peak)
+            # What moved shortly before is still in the peak: rest begins a label later than stillness.
+            self._quiet = moving is False and (self._quiet or self._recent[-1][0] - self._stirred_s >= PEAK_S)
+            if moving is not False:
+                self._stirred_s = self._recent[-1][0]
         if moving is False:
             for kind, octaves in self._pending:
                 self._sizes.setdefault(kind, deque(maxlen=_SIZES)).append(octaves)
@@ -162,7 +171,7 @@ class PacketSignal:
     def _level(self) -> float:
         still = np.array(self._still)
         middle, high = (float(value) for value in np.quantile(still, (0.5, 0.98)))
-        step = _MARGIN * (high - middle)
+        step = _MARGIN * (high - middle) + _LEAST_STEP
         level = high + step
         if self._enough(self._moving):
             # Never so high that a tenth of the moving moments would go by, unless rest itself is that loud.
