@@ -1,0 +1,303 @@
+"""The budget's control loop: once a second from readings to an allocation. No clock and no I/O of its own."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.config import BudgetConfig, CameraConfig, Config
+from edge.costs import CostMeter, Stream
+from edge.floors import tasks_of
+from streams.activity import Activity
+from streams.budget import plan
+from streams.demand import Allocation, CameraCost, Capacity, Demand
+
+IDLE_RESERVE: Final = 0.05
+"""Share of time for which a calm camera is planned as active: some wake before the next plan."""
+CALM_S: Final = 5.0
+"""A camera that fell idle is planned as active ever less, by 63 % in so many seconds."""
+IDLE_LOOKS_FPS: Final = 0.1
+"""An idle camera's picture is analysed so often, whatever moves."""
+
+LOST_SHARE: Final = 0.05
+"""Share of wanted pictures that go unseen in a second above which the box is overloaded."""
+LOST_LEAST: Final = 3
+AGE_SHARE: Final = 0.8
+"""Or when a hundredth of the pictures is older than this share of what is allowed when analysed."""
+CUT: Final = 0.9
+CUT_EVERY_S: Final = 3.0
+LEAST_CAPACITY: Final = 0.2
+RECOVER_AFTER_S: Final = 10.0
+RECOVER_PER_S: Final = 0.01
+PROBE_AFTER_S: Final = 60.0
+"""Where it was too much once, more is tried only so long after,"""
+PROBE_STEP: Final = 0.02
+"""this much more, and twice as much each time that it went well."""
+_OVERHEAD_MEMORY_S: Final = 30.0
+_OVERHEAD_MOST: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReading:
+    """One camera at a step.
+
+    Attributes:
+        up: whether pictures come.
+        stream: what its stream is like; None until it has been seen.
+        activity: of its gate.
+        trusted: whether packet sizes tell motion there; otherwise everything is decoded.
+        open_incident: whether an incident is open.
+        moving_tracks: moving objects in view.
+        delivered: pictures analysed since the start.
+        lost: wanted pictures that expired or were superseded since the start.
+        tiles: inferences that tiles would add to a look; 0 where it is not looked at in tiles.
+    """
+
+    up: bool
+    stream: Stream | None = None
+    activity: Activity = "idle"
+    trusted: bool = True
+    open_incident: bool = False
+    moving_tracks: int = 0
+    delivered: int = 0
+    lost: int = 0
+    tiles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReading:
+    """The whole node at a step.
+
+    Attributes:
+        cameras: by id; one that is missing counts as not up.
+        cpu_s: CPU seconds of the process since its start, all threads.
+        age_p99_s: age at the end of its analysis of the oldest hundredth of the last seconds' pictures.
+    """
+
+    cameras: Mapping[str, CameraReading]
+    cpu_s: float
+    age_p99_s: float | None = None
+
+
+def usable_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """Cores that this process may use: by its affinity, and by its control group's quota (v2)."""
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    try:
+        quota, period = limit.read_text().split()[:2]
+        return min(cores, int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or the quota is `max`
+        return cores
+
+
+def capacity_of(budget: BudgetConfig, threads: int, overhead_ms: float, share: float = 1.0) -> Capacity:
+    """What may be spent a second.
+
+    Args:
+        budget: the configuration's.
+        threads: of one inference; there is one inference lane.
+        overhead_ms: CPU that the node uses beside its cameras.
+        share: of the capacity that is believed to be there.
+    """
+    cores = budget.cores or usable_cores()
+    spend = 1000.0 * budget.target_load * share
+    return Capacity(cores * spend, min(cores, threads) / threads * spend, overhead_ms)
+
+
+def demand_of(
+    camera: CameraConfig, stream: Stream, reading: CameraReading, share: float, stale_s: float
+) -> Demand:
+    """What a camera asks for.
+
+    Args:
+        camera: its configuration.
+        stream: what its stream is, or is taken to be, like.
+        reading: how it is.
+        share: of time, 0 to 1, in which it is active.
+        stale_s: seconds since it last had its floor.
+    """
+    gated = camera.gate != "off"
+    return Demand(
+        camera.id,
+        camera.analysed_fps,
+        {task.name: task.floor_fps for task in tasks_of(camera)},
+        camera.priority,
+        active_share=share if gated else 1.0,
+        decode_share=share if gated and reading.trusted else 1.0,
+        keyframe_fps=stream.keyframe_fps,
+        idle_fps=IDLE_LOOKS_FPS,
+        open_incident=reading.open_incident,
+        moving_tracks=reading.moving_tracks,
+        stale_s=stale_s,
+        tiles=reading.tiles > 0,
+        density=any(rule.kind == "crowd.density" for rule in camera.rules),
+    )
+
+
+_AWAY: Final = CameraReading(up=False)
+_NOTHING: Final = CameraCost(0, 0, 0, 0)
+
+
+class Headroom:
+    """How much of the capacity is really there: cut when pictures go unseen or old, slowly given back.
+
+    Costs are estimates, and others use the box too. So the estimate falls by a tenth of what was in use each
+    time that too much was lost, and climbs by a hundredth a second when nothing was for ten seconds; where it
+    was too much before, it waits a minute before it tries again, in steps that grow.
+
+    Attributes:
+        share: of the capacity, `LEAST_CAPACITY` to 1.
+        cuts: how often it was cut.
+    """
+
+    def __init__(self) -> None:
+        self.share = 1.0
+        self.cuts = 0
+        self._ceiling = 1.0
+        self._trouble_s = -math.inf
+        self._cut_s = -math.inf
+        self._stepped_s: float | None = None
+        self._top_s: float | None = None
+        self._stride = PROBE_STEP
+
+    def step(self, now_s: float, used: float, *, trouble: bool) -> float:
+        """The share from now on.
+
+        Args:
+            now_s: monotonic seconds.
+            used: share of the full capacity that the plan in force was predicted to use.
+            trouble: whether too much was lost since the last step.
+        """
+        dt_s = 0.0 if self._stepped_s is None else max(now_s - self._stepped_s, 0.0)
+        self._stepped_s = now_s
+        if trouble:
+            self._trouble_s, self._top_s, self._stride = now_s, None, PROBE_STEP
+            if now_s - self._cut_s >= CUT_EVERY_S:
+                self._cut_s = now_s
+                self.cuts += 1
+                before = min(self.share, max(used, LEAST_CAPACITY))
+                self._ceiling = max(before * (1 + CUT) / 2, LEAST_CAPACITY)
+                self.share = max(before * CUT, LEAST_CAPACITY)
+        elif now_s - self._trouble_s >= RECOVER_AFTER_S:
+            self.share = min(self.share + RECOVER_PER_S * dt_s, self._ceiling)
+            self._probe(now_s)
+        return self.share
+
+    def _probe(self, now_s: float) -> None:
+        if self.share < self._ceiling or self._ceiling >= 1:
+            self._top_s = None
+        elif self._top_s is None:
+            self._top_s = now_s
+        elif now_s - self._top_s >= PROBE_AFTER_S:
+            self._ceiling, self._top_s = min(self._ceiling + self._stride, 1.0), None
+            self._stride *= 2
+
+
+class Controller:
+    """Turns readings into allocations.
+
+    Attributes:
+        allocation: the last one; None before the first step.
+        headroom: how much of the capacity is believed to be there.
+        overhead_ms: CPU a second that the node uses beside its cameras, as measured.
+        used_ms: CPU a second that the process used between the last two steps; None before the second.
+
+    Args:
+        config: the node's.
+        meter: measured costs. All that cameras cost must be told to it, or it counts as overhead.
+    """
+
+    def __init__(self, config: Config, meter: CostMeter) -> None:
+        self.allocation: Allocation | None = None
+        self.headroom = Headroom()
+        self.overhead_ms = meter.table.node_ms_per_s
+        self.used_ms: float | None = None
+        self._budget, self._threads = config.budget, config.model.threads
+        self._cameras: Sequence[CameraConfig] = config.cameras
+        self._age_most_s = AGE_SHARE * min(camera.max_age_s for camera in config.cameras)
+        self._meter = meter
+        self._stream = assumed_stream(config.budget)
+        self._shares = {camera.id: 1.0 for camera in config.cameras}
+        self._blind_s: dict[str, float] = {}
+        self._last: tuple[float, float, float, int, int] | None = None
+
+    def step(self, now_s: float, reading: NodeReading) -> Allocation:
+        """The allocation from now on.
+
+        Args:
+            now_s: monotonic seconds, rising.
+            reading: how everything is.
+        """
+        trouble = self._account(now_s, reading)
+        full = capacity_of(self._budget, self._threads, self.overhead_ms)
+        used = 0.0 if self.allocation is None else self.allocation.cpu_ms / full.cpu_ms
+        share = self.headroom.step(now_s, used, trouble=trouble)
+        capacity = capacity_of(self._budget, self._threads, self.overhead_ms, share)
+        factors = self._meter.factors()
+        demands, costs = [], {}
+        for camera in self._cameras:
+            seen = reading.cameras.get(camera.id, _AWAY)
+            stream = seen.stream or self._stream
+            stale_s = now_s - self._blind_s.get(camera.id, now_s)
+            demands.append(demand_of(camera, stream, seen, self._shares[camera.id], stale_s))
+            if seen.up:
+                cost = self._meter.cost(camera.id, stream, factors=factors, tiles=seen.tiles)
+                costs[camera.id] = with_lane(cost, self._threads)
+            else:  # it costs nothing while it is away, and begins with what it had
+                costs[camera.id] = _NOTHING
+        self.allocation = plan(demands, costs, capacity, self.allocation)
+        self._note_blind(now_s)
+        return self.allocation
+
+    def _account(self, now_s: float, reading: NodeReading) -> bool:
+        """Learn from what has passed; whether too much was lost."""
+        cameras = reading.cameras.values()
+        delivered, lost = sum(c.delivered for c in cameras), sum(c.lost for c in cameras)
+        now = (now_s, reading.cpu_s, self._meter.total_ms, delivered, lost)
+        before, self._last = self._last, now
+        dt_s = 0.0 if before is None else now_s - before[0]
+        for camera in self._cameras:
+            seen = reading.cameras.get(camera.id, _AWAY)
+            calm = max(self._shares[camera.id] * math.exp(-dt_s / CALM_S), IDLE_RESERVE)
+            self._shares[camera.id] = calm if seen.activity == "idle" else 1.0
+        if before is None or dt_s <= 0:
+            return False
+        self.used_ms = (reading.cpu_s - before[1]) * 1e3 / dt_s
+        told_ms = (now[2] - before[2]) / dt_s
+        if told_ms > 0:
+            most = _OVERHEAD_MOST * capacity_of(self._budget, self._threads, 0).cpu_ms
+            rest = min(max(self.used_ms - told_ms, 0.0), most)
+            self.overhead_ms += (1 - math.exp(-dt_s / _OVERHEAD_MEMORY_S)) * (rest - self.overhead_ms)
+        gone = lost - before[4]
+        too_old = reading.age_p99_s is not None and reading.age_p99_s > self._age_most_s
+        return too_old or (gone >= LOST_LEAST and gone > LOST_SHARE * (gone + delivered - before[3]))
+
+    def _note_blind(self, now_s: float) -> None:
+        assert self.allocation is not None  # noqa: S101 - called after a plan
+        blind = {short.camera_id for short in self.allocation.below_floor}
+        blind |= {id_ for id_, service in self.allocation.services.items() if service.shed}
+        self._blind_s = {id_: self._blind_s.get(id_, now_s) for id_ in sorted(blind)}
+
+
+def assumed_stream(budget: BudgetConfig) -> Stream:
+    """What a stream that nobody has seen is taken to be like."""
+    width, height = budget.picture_size
+    return Stream(width, height, budget.picture_fps, budget.keyframe_s)
+
+
+def with_lane(cost: CameraCost, threads: int) -> CameraCost:
+    """A camera's costs with the inference lane's: several threads share the work of a look."""
+    if threads == 1:
+        return cost
+    return CameraCost(
+        cost.demux_ms_per_s,
+        cost.keyframe_ms_per_s,
+        cost.decode_ms_per_s,
+        cost.look_ms,
+        cost.look_ms / threads,
+        cost.tiles_ms,
+        cost.density_ms,
+    )
