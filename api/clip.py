@@ -91,7 +91,11 @@ class Result:
 
 
 def analyse_clip(job: Job) -> Result:
-    """Analyse the clip to its end and show what came out, on stderr."""
+    """Analyse the clip to its end and show what came out, on stderr.
+
+    Raises:
+        CommandError: events and counts are both to go to stdout.
+    """
     if job.events == job.counts == Path("-"):
         raise CommandError("only one of --events and --counts can be - (stdout)", USAGE)
     result, began_s = Result(), time.monotonic()

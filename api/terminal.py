@@ -56,7 +56,7 @@ def short_type(type_: str) -> str:
 
 
 def measure(name: str, value: float) -> str:
-    """A measure in words.
+    """A measure in words; the unit of `value` is the one its name ends in.
 
     >>> measure("density_worst_cell_per_m2", 4.25), measure("count", 41.0)
     ('density worst cell 4.25/m²', 'count 41')

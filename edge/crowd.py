@@ -132,6 +132,8 @@ def density(people: ArrayLike, scores: ArrayLike, floor: Floor) -> Density:
 def level_of(value: float, steps: Sequence[float]) -> int | None:
     """Severity of a value against the thresholds of levels 4, 3, 2, 1, rising; None below the first.
 
+    The units of value and thresholds are the same, whatever they are.
+
     >>> level_of(3.2, (2.0, 3.0, 4.0, 5.0))
     3
     """

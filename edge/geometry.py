@@ -72,7 +72,7 @@ def edge_distance(points: ArrayLike, polygon: ArrayLike) -> Floats:
 
 
 def signed_area(polygon: ArrayLike) -> float:
-    """Area by the shoelace formula; positive where x turns towards y. polygon: (m, 2)."""
+    """Area of a polygon (m, 2) by the shoelace formula, in its units squared; positive where x turns to y."""
     p = as_points(polygon)
     if len(p) == 0:
         return 0.0
@@ -87,8 +87,9 @@ def polygon_area(polygon: ArrayLike) -> float:
 
 
 def area_stderr(polygon: ArrayLike, corner_stderr: float) -> float:
-    """Standard error of the area when each corner's coordinates are off by `corner_stderr`, independently.
+    """Standard error of the area of a polygon (m, 2), in its units squared.
 
+    Each corner's coordinates are off by `corner_stderr` (in the polygon's units), independently.
     First-order propagation through the shoelace formula: dA/dp_k is half the chord p_(k+1) - p_(k-1), turned.
     """
     p = as_points(polygon)
@@ -169,7 +170,7 @@ def line_offset(points: ArrayLike, start: ArrayLike, end: ArrayLike) -> Floats:
 
 
 def line_position(before: ArrayLike, after: ArrayLike, start: ArrayLike, end: ArrayLike) -> float:
-    """Where the way from `before` to `after` meets the endless line: 0 at its start, 1 at its end.
+    """Where the way from `before` to `after` meets the endless line, in lengths of the line: 0 is its start.
 
     All four are (2,). NaN when the way runs along the line.
     """

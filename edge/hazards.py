@@ -78,7 +78,7 @@ class Side:
         settled: 1 clearly right of it, -1 clearly left, 0 not known yet.
         leaning: the clear side of the last sure look, which settles when the next one agrees.
         foot: last foot point, fractions of the picture.
-        offset: its `line_offset`.
+        offset: its `line_offset`: a distance times the line's length, in fractions of the picture squared.
         through: whether the last change of side was between the line's ends.
         seen_s: camera time.
     """

@@ -107,7 +107,7 @@ class Detector:
         return self.read(self.session.run(tensor), box, threshold)
 
     def read(self, outputs: Outputs, box: Letterbox, threshold: float) -> Detections:
-        """What the network's outputs say about the picture that lies in `box`."""
+        """What the network's outputs say about the picture that lies in `box`. Outputs: as `Head.decode`."""
         found = self._head.decode(outputs, (box.width, box.height), threshold)
         kept = self._best(found)
         detections = Detections(box.to_fractions(found.xyxy[kept]), found.scores[kept], found.labels[kept])

@@ -57,7 +57,9 @@ class NanoDetHead(Section):
     bins: int = Field(8, ge=2, le=64, description="Distances of the distribution: reg_max + 1.")
     scores: Literal["sigmoid", "logits"] = Field("sigmoid", description="Whether scores are activated.")
     order: Literal["cells-first", "channels-first"] = "cells-first"
-    offset: float = Field(0.5, description="Where in its cell a centre lies: 0.5, or 0 for NanoDet-Plus.")
+    offset: float = Field(
+        0.5, description="Where in its cell a centre lies, in cells: 0.5, or 0 for NanoDet-Plus."
+    )
 
 
 class YoloxHead(Section):

@@ -90,7 +90,10 @@ class Session:
         log.warning("execution provider unavailable", model=self._name, reason=text)
 
     def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Outputs by name for one input tensor; raises SessionError when inference fails."""
+        """Outputs by name for one input tensor, (1, 3, h, w) or (1, h, w, 3) as the manifest says.
+
+        Raises SessionError when inference fails.
+        """
         try:
             values = self._session.run(self._outputs, {self._input: tensor})
         except Exception as error:  # noqa: BLE001 - its exceptions share no base class

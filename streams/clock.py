@@ -26,7 +26,7 @@ class SystemClock:
     """The host's own clocks."""
 
     def monotonic(self) -> float:
-        """Seconds of `time.monotonic`."""
+        """Seconds, of `time.monotonic`."""
         return time.monotonic()
 
     def utc(self) -> datetime:

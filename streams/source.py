@@ -118,6 +118,9 @@ class ContainerSource:
 
     Attributes:
         damaged: packets that were empty or that FFmpeg marked as corrupt.
+
+    Raises:
+        OpenError: not reachable, refused, not in time, or not a video stream.
     """
 
     def __init__(self, url: SourceUrl, options: SourceOptions, clock: Clock, stop: threading.Event) -> None:

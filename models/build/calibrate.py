@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(slots=True)
 class Spread:
-    """Where a tensor's values lie: `counts` (BINS,) between `low` <= 0 and `high` >= 0."""
+    """Where a tensor's values lie: `counts` (BINS,) between `low` <= 0 and `high` >= 0, in its units."""
 
     low: float
     high: float
@@ -33,6 +33,8 @@ def ranges(
     keep_float: Sequence[str],
 ) -> dict[str, tuple[float, float]]:
     """Lowest and highest value to represent in 8 bits, for each tensor that the operators touch.
+
+    Pictures are (1, height, width, 3) uint8, as the model takes them.
 
     The nodes named in `keep_float` are left out.
 

@@ -33,7 +33,7 @@ def round_weights(
 ) -> tuple[onnx.ModelProto, dict[str, Floats]]:
     """A copy of the model whose named convolutions have weights on the grid, and each weight's scales.
 
-    Scales: by weight tensor, (output channels,) float64.
+    Pictures are (1, height, width, 3) uint8; scales by weight tensor are (out,) float64.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     convolutions = [node for node in model.graph.node if node.name in set(layers)]
@@ -52,7 +52,8 @@ def round_weights(
 def round_columns(weights: Floats, moment: Floats, scale: Floats, damping: float = 0.01) -> Floats:
     """Weights (out, in) on the grid of `scale` (out, 1), least change in output for inputs of that moment.
 
-    moment: (in, in), the sum of outer products of inputs. Raises LinAlgError if it is not semidefinite.
+    moment: (in, in), the sum of outer products of inputs. damping: a share of its mean diagonal.
+    Raises LinAlgError if it is not semidefinite.
     """
     moment = moment + np.eye(len(moment)) * damping * np.diag(moment).mean()
     order = np.argsort(-np.diag(moment))  # the busiest inputs first, while many columns can still make up
@@ -100,7 +101,7 @@ def _patches(planes: NDArray[np.float32], node: onnx.NodeProto, rng: np.random.G
 def probe(
     model: onnx.ModelProto, names: Sequence[str]
 ) -> Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]:
-    """A function from a picture to the inner tensors of those names."""
+    """A function from a picture (1, height, width, 3) uint8 to the inner tensors of those names."""
     copy = onnx.ModelProto.FromString(model.SerializeToString())
     copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
     options = ort.SessionOptions()

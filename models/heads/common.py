@@ -42,24 +42,28 @@ class Head(Protocol):
     def decode(self, outputs: Outputs, size: tuple[int, int], threshold: float) -> Candidates:
         """Candidates scoring at least `threshold` in an input of `size` (width, height).
 
+        Outputs have a batch axis of length 1, such as (1, cells, columns); which, is the family's own.
         Raises SessionError when an output is missing or has another shape than the head says.
         """
         ...
 
 
 def sigmoid(x: Floats) -> Floats:
-    """Logistic function, without overflow."""
+    """Logistic function of an array of any shape, without overflow."""
     return np.asarray(0.5 * np.tanh(0.5 * x) + 0.5, np.float32)
 
 
 def softmax(x: Floats) -> Floats:
-    """Softmax along the last axis, without overflow."""
+    """Softmax of an array of any shape along its last axis, without overflow."""
     raised = np.exp(x - x.max(-1, keepdims=True))
     return np.asarray(raised / raised.sum(-1, keepdims=True), np.float32)
 
 
 def logit(p: float) -> float:
-    """Inverse of the logistic function: thresholds move there so that fewer scores need activating."""
+    """The number whose logistic function is the probability `p`; 1e-9 at least, and so much below 1.
+
+    Thresholds move there so that fewer scores need activating.
+    """
     p = min(max(p, 1e-9), 1 - 1e-9)
     return float(np.log(p / (1 - p)))
 
@@ -83,14 +87,20 @@ def grid(size: tuple[int, int], strides: Sequence[int]) -> tuple[Floats, Floats]
 
 
 def floats(outputs: Outputs, name: str) -> Floats:
-    """The named output without its batch axis, as float32."""
+    """The named output without its batch axis, (1, ...) -> (...), as float32.
+
+    Raises SessionError when there is none of that name.
+    """
     if name not in outputs:
         raise SessionError(f"the model has no output {name!r}, only {', '.join(outputs)}")
     return np.asarray(outputs[name][0], np.float32)
 
 
 def table(outputs: Outputs, columns: int) -> Floats:
-    """The outputs joined along their rows: (rows, columns) float32; several outputs are several strides."""
+    """The outputs joined along their rows: (rows, columns) float32; several outputs are several strides.
+
+    Raises SessionError when one has another number of columns.
+    """
     parts = [np.asarray(output[0], np.float32) for output in outputs.values()]
     if any(part.ndim != 2 or part.shape[1] != columns for part in parts):
         shapes = ", ".join(str(part.shape) for part in parts)

@@ -27,7 +27,7 @@ class Camera:
         tilt_deg: how far it looks down from the horizon, above 0 and below 90.
         yaw_deg: how far it is turned to the left of the ground's y axis, seen from above.
         hfov_deg: horizontal field of view, above 0 and below 180.
-        aspect: picture width divided by height.
+        aspect: ratio of the picture's width to its height.
         position_m: (x, y) of the point on the ground below it.
         principal: where the optical axis meets the picture, fractions.
     """
@@ -51,7 +51,7 @@ class Camera:
             raise ValueError(f"aspect must be positive, got {self.aspect}")
 
     def with_aspect(self, aspect: float) -> "Camera":
-        """The same camera with another shape of picture; the horizontal field of view stays."""
+        """The same camera with another ratio of width to height; the horizontal field of view stays."""
         return replace(self, aspect=aspect)
 
     @property

@@ -20,7 +20,7 @@ class EncoderOptions:
         size: width and height in pixels, even.
         fps: nominal pictures a second.
         effort: `live` takes least time and no delay; `file` takes more time for fewer bits.
-        crf: x264's constant quality, 0 (lossless) to 51; the bit rate follows what moves.
+        crf: x264's constant quality in its own units, 0 (lossless) to 51; the bit rate follows what moves.
         gop: pictures from keyframe to keyframe.
         max_kbit_s: bound of the bit rate, over about a second; None for none.
     """

@@ -42,7 +42,7 @@ def offsets(points: Points, segments: Segments) -> NDArray[np.float64]:
 
 
 def clearance(path: Points, segments: Segments, step: float = 0.2) -> float:
-    """Least distance between an (n, 2) polyline, sampled every `step`, and (m, 2, 2) segments."""
+    """Least distance in metres from an (n, 2) polyline, sampled every `step`, to (m, 2, 2) segments."""
     if not len(segments):
         return float("inf")
     samples = [path[-1:]]

@@ -15,7 +15,7 @@ class Light:
 
     Attributes:
         towards: (x, y) unit vector on the ground, the way shadows fall.
-        reach: length of a shadow per height.
+        reach: ratio of a shadow's length to the height that throws it.
         shadow: 0 to 1, how much of the light a shadow takes away.
         tint: factors for blue, green and red.
     """

@@ -125,7 +125,11 @@ def trespassing(stage: Stage) -> Script:
 
 
 def trespass(stage: Stage, stay_s: tuple[float, float] | None = None) -> float:
-    """Send somebody into the restricted zone, and out again another way; 3 s there or between two limits."""
+    """Send somebody into the restricted zone, and out again another way; 3 s there or between two limits.
+
+    Returns:
+        Seconds of the stay.
+    """
     zone = stage.place.restricted.corners
     middle = zone.mean(axis=0)
     barriers = np.concatenate((stage.place.walls, stage.place.line.ends[None]))

@@ -35,7 +35,7 @@ class Outfit:
     Attributes:
         build: clothes and luggage.
         height_m: stature.
-        girth: width against that of the drawn figure.
+        girth: ratio of the width to that of the drawn figure.
         colours: blue, green, red of 0 to 255 for each of `body.MATERIALS`; the first is unused.
     """
 
