@@ -13,12 +13,12 @@ from typing import Any
 from benchmarks import clips, scenes
 from benchmarks.clips import Footage
 from benchmarks.observed import Observation
-from edge.config import CameraConfig
 
 KINDS = ("hazard.intrusion", "hazard.line")
 PHASES = 8
 """Cameras of one scene begin at so many places of its loop; those of one phase show the same."""
 GOLDEN = 0.618
+MOST_IMPORTANT = 9
 CORES = os.cpu_count() or 1
 
 
@@ -74,8 +74,8 @@ def cameras(count: int, seconds: float, workload: Workload, priority: int = 0) -
         section = scenes.camera_section(
             scenes.Clip(shown.path, shown.clip.truth), [{"kind": kind} for kind in KINDS], f"camera-{k:03d}"
         )
-        if k < priority and "priority" in CameraConfig.model_fields:
-            section["priority"] = 1
+        if k < priority:
+            section["priority"] = MOST_IMPORTANT
         found.append(Camera(section, shown))
     return found
 
@@ -103,26 +103,49 @@ def watch_with_node(
         return run([("benchmarks.probe", job)], Path(folder))[0]
 
 
-def watch_with_loop(
-    system: str, shown: Sequence[Camera], seconds: float, *, realtime: bool, begin_s: Sequence[float] = ()
-) -> Observation:
-    """Let one of the systems of `loops` watch the cameras, a process a core.
+def watch_with_loop(system: str, shown: Sequence[Camera], seconds: float) -> Observation:
+    """Let one of the systems of `loops` watch the cameras in real time, a process a core.
 
     Args:
         system: its name.
         shown: the cameras, dealt out to the processes.
         seconds: of each camera's video.
-        realtime: as cameras send it; otherwise as fast as it can be done, one camera after the other.
-        begin_s: where in each camera's file to begin, not in real time; its beginning unless given.
     """
-    starts = [*begin_s, *[0.0] * (len(shown) - len(begin_s))]
+    return _loops(system, shown, seconds, [0.0] * len(shown), 0.0, realtime=True)
+
+
+def cost_of_loop(
+    system: str, shown: Sequence[Camera], seconds: float, *, warm_up_s: float = 0.0, begin_s: Sequence[float]
+) -> Observation:
+    """Let one of the systems of `loops` go through the cameras' files as fast as it can, all cores at work.
+
+    Args:
+        system: its name.
+        shown: the cameras, dealt out to the processes, a process a core.
+        seconds: of each camera's video that count.
+        warm_up_s: of each camera's video before them.
+        begin_s: where in each camera's file to begin.
+    """
+    return _loops(system, shown, seconds, begin_s, warm_up_s, realtime=False)
+
+
+def _loops(
+    system: str,
+    shown: Sequence[Camera],
+    seconds: float,
+    begin_s: Sequence[float],
+    warm_up_s: float,
+    *,
+    realtime: bool,
+) -> Observation:
     jobs = []
     for k in range(min(CORES, len(shown))):
         mine = range(k, len(shown), CORES)
         job = {
             "system": system,
             "cameras": [dict(shown[c].section) for c in mine],
-            "begin_s": [starts[c] for c in mine],
+            "begin_s": [begin_s[c] for c in mine],
+            "warm_up_s": warm_up_s,
             "seconds": seconds,
             "realtime": realtime,
         }

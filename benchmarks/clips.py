@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import av
@@ -27,6 +28,7 @@ CRF = 19.0
 """Fine enough that the sensor's noise is coded, as cameras do: an empty 1080p25 scene is about 2 Mbit/s then.
 At x264's usual 24 it would vanish, an empty picture would be 100 bytes and its decoding nearly free."""
 CBR_KBIT_S = 4000
+KEPT_BYTES = 12 * 10**9
 MAX_FILE_S = 600.0
 """No arranged file is longer: a camera that reaches its end is opened again, as after an outage."""
 SCENES = (("plaza", 4), ("gate", 4), ("plaza", 2), ("gate", 5))
@@ -118,6 +120,7 @@ def busy_groups(truth: Truth) -> list[bool]:
     return [any(frame.people for frame in truth.frames[k * GOP : (k + 1) * GOP]) for k in range(count)]
 
 
+@cache
 def footage(scene: int, phase: float, seconds: float, share: float, *, cbr: bool = False) -> Footage:
     """A camera's footage, made now or taken from the last run.
 
@@ -140,6 +143,7 @@ def footage(scene: int, phase: float, seconds: float, share: float, *, cbr: bool
     return Footage(source, path, tuple(happenings(source.truth, groups, loop)), active)
 
 
+@cache
 def render(scene: int, progress: Progress | None = None) -> scenes.Clip:
     """The rendered clip of a scene: about 20 s of work the first time."""
     place, seed = SCENES[scene]
@@ -147,6 +151,7 @@ def render(scene: int, progress: Progress | None = None) -> scenes.Clip:
     return scenes.clip(SceneSpec("quiet", place, seed, SIZE, FPS, CLIP_S), progress, encoding)
 
 
+@cache
 def _source(scene: int, *, cbr: bool) -> scenes.Clip:
     clip = render(scene)
     if not cbr:
@@ -195,6 +200,7 @@ def _groups(path: Path) -> list[list[tuple[bytes, int, int]]]:
 
 def _arrange(source: Path, order: Sequence[int], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _make_room(path.parent)
     groups = _groups(source)
     unfinished = path.with_suffix(".part")
     with av.open(str(source)) as read, av.open(str(unfinished), "w", format="mp4") as written:
@@ -210,6 +216,17 @@ def _arrange(source: Path, order: Sequence[int], path: Path) -> None:
                 packet.is_keyframe = dts == groups[group][0][1]
                 written.mux(packet)
     unfinished.replace(path)
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the files that were made first, until no more than `KEPT_BYTES` are left."""
+    files = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.mp4"))
+    total = sum(size for _, size, _ in files)
+    for _, size, file in files:
+        if total <= KEPT_BYTES:
+            return
+        file.unlink()
+        total -= size
 
 
 def _encode_constant(source: Path, path: Path) -> None:

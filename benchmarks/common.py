@@ -1,10 +1,12 @@
 """What the benchmarks share: clips rendered once, results as table and JSON, the machine's name."""
 
+import argparse
+import importlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,64 @@ def save(name: str, result: Mapping[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def picture(name: str, title: str, draw: Callable[[Any], None]) -> Path | None:
+    """Save a picture under `benchmarks/results/`; without matplotlib (the extra `bench`) only say so.
+
+    Args:
+        name: of the file.
+        title: above the picture.
+        draw: draws on matplotlib's `Axes`.
+    """
+    try:
+        figure_module: Any = importlib.import_module("matplotlib.figure")
+    except ImportError:
+        Console(stderr=True).print("no picture: matplotlib is missing (pip install matplotlib)")
+        return None
+    figure = figure_module.Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title)
+    axes.spines[["top", "right"]].set_visible(False)
+    draw(axes)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.png"
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def say(text: str) -> None:
+    """One line of progress on standard error."""
+    Console(stderr=True).print(text)
+
+
+def parsed(description: str | None, *options: tuple[str, dict[str, Any]]) -> argparse.Namespace:
+    """The command line of a benchmark: `--quick`, `--json` and its own options."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="two minutes at most, once the clips are rendered"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    for name, settings in options:
+        parser.add_argument(name, **settings)
+    return parser.parse_args()
+
+
+def finish(name: str, args: argparse.Namespace, result: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Save the whole result; with `--json`, print its named figures."""
+    save(f"{name}-quick" if args.quick else name, result)
+    if args.json:
+        print(json.dumps({key: result[key] for key in keys}))
+
+
+def last_cameras() -> int | None:
+    """The cameras per box that `throughput` found last on this machine; None where it did not."""
+    for name in ("throughput", "throughput-quick"):
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            found = json.loads(path.read_text())
+            if found.get("machine") == machine() and found.get("cameras", 0) >= 1:
+                return int(found["cameras"])
+    return None

@@ -170,26 +170,29 @@ class Recall:
         )
 
 
-def recall(seen: Observation, footage: Mapping[str, Footage], *, everything: bool = False) -> Recall:
+def recall(
+    seen: Observation,
+    footage: Mapping[str, Footage],
+    spans: Mapping[str, tuple[float, float]] | None = None,
+) -> Recall:
     """Whether each happening in the measured while was told, camera by camera.
 
     Args:
         seen: what the system did.
         footage: of each camera.
-        everything: count what happened before and after the measured while too: for runs not in real time.
+        spans: by camera, the seconds of its file that count; in real time those of the measured while.
     """
     zeros, total = seen.zeros(), Recall(0, 0, 0, 0)
-    spans = _incidents(seen.told)
+    incidents = _incidents(seen.told)
     for camera, shown in footage.items():
         zero_s = zeros.get(camera, seen.begin_s)
-        first_s, last_s = seen.begin_s - zero_s, seen.end_s - zero_s
+        first_s, last_s = spans[camera] if spans else (seen.begin_s - zero_s, seen.end_s - zero_s)
         due = [
             one
             for one in shown.happenings
-            if one.whole
-            and (everything or (one.begin_s >= first_s and one.end_s + SLACK_S + FALLEN_BEHIND_S <= last_s))
+            if one.whole and one.begin_s >= first_s and one.end_s + SLACK_S + FALLEN_BEHIND_S <= last_s
         ]
-        total += match(camera, due, shown.happenings, spans.get(camera, []))
+        total += match(camera, due, shown.happenings, incidents.get(camera, []))
     return total
 
 
