@@ -121,7 +121,9 @@ class ActivityGate:
     def references_suffice(self, fps: float) -> bool:
         """Whether twice `fps` pictures a second remain when B pictures are left out."""
         clock = self._clock
-        return clock.late_share > 0.05 and (1.0 - clock.late_share) / clock.step_s >= 2.0 * fps
+        return (
+            clock.settled and clock.late_share > 0.05 and (1.0 - clock.late_share) / clock.step_s >= 2.0 * fps
+        )
 
     def looked(self, *, shown: bool) -> None:
         """A keyframe was decoded alone; whether a picture came out."""
@@ -268,6 +270,7 @@ class PacketClock:
         nominal_s: seconds a packet stands for where its stamp says nothing.
     """
 
+    _SETTLING = 100
     _REORDERED_S = 1.0
     _PATIENCE = 16
 
@@ -278,6 +281,12 @@ class PacketClock:
         self._nominal_s = nominal_s
         self._latest_s: float | None = None
         self._standing = 0
+        self._settling = self._SETTLING
+
+    @property
+    def settled(self) -> bool:
+        """Whether there were packets enough for the averages."""
+        return self._settling == 0
 
     def restart(self) -> None:
         """The stamps begin anew."""
@@ -285,6 +294,7 @@ class PacketClock:
 
     def tick(self, pts_s: float | None) -> bool:
         """Go on by one packet; whether it is shown before one that came earlier."""
+        self._settling -= self._settling > 0
         before_s = self.now_s
         late = self._advance(pts_s)
         self.step_s += 0.02 * (self.now_s - before_s - self.step_s)

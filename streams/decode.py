@@ -106,7 +106,7 @@ class Decoder:
         """Packets were left out: forget what came before; a keyframe must come next."""
         self._context.flush_buffers()
         self.continuous = False
-        self._restarted = True
+        self._restarted = self._awaiting_keyframe = True
 
     def keyframe(self, packet: Packet) -> list[DecodedPicture]:
         """The picture of a keyframe, at once and without what came before; empty if it does not show alone.
@@ -144,7 +144,6 @@ class Decoder:
             frames = self._context.decode(payload)
         except av.FFmpegError:
             self.errors += 1
-            self._awaiting_keyframe = True
             self.restart()
             return []
         if payload is not None:

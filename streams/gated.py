@@ -173,6 +173,8 @@ class GatedDecoder:
             return self._look_at(decoder, packet, seen)
         if decision is Decision.HOLD and (packet.keyframe or gate.sparse or buffer.fits(packet)):
             buffer.hold(packet)
+            if not buffer.decodable and decoder.continuous:
+                decoder.restart()
             return []
         return self._decode(decoder, packet, seen)
 
@@ -197,10 +199,12 @@ class GatedDecoder:
         buffer = self._buffer
         if len(buffer) == 0 and decoder.continuous and not packet.keyframe:  # the usual case
             return self._show(self._decoded(decoder, packet), seen, all_of_them=True)
-        begun = len(buffer) > 0 or not decoder.continuous
-        buffer.hold(packet)
-        held = buffer.take()
-        if begun and held and held[0].keyframe:
+        gap = len(buffer) > 0 or not decoder.continuous
+        if packet.keyframe:
+            buffer.hold(packet)  # what was held before is of no use any more
+            buffer.take()
+        held = [*buffer.take(), packet]
+        if gap and held[0].keyframe:
             decoder.restart()
         pictures = [picture for one in held for picture in self._decoded(decoder, one)]
         self._caught_up += len(pictures) if len(held) > 1 else 0

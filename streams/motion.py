@@ -22,7 +22,7 @@ _NOISES = 6.0
 _MAX_STEP = 40.0
 _NEIGHBOURS = 3
 """Pixels of 3 x 3 that must differ together: a lone one is noise."""
-_UPHEAVAL = 0.6
+_UPHEAVAL = 0.5
 """Share of the picture above which nothing moves: another scene, a lamp, a camera that turned."""
 _MIN_BOX_PX = 3
 _MAX_BOXES = 32

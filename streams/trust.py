@@ -94,7 +94,7 @@ class PacketSignal:
         kind = _kind(self._position, late=late)
         octaves = math.log2(size + _FLOOR_BYTES)
         self._pending.append((kind, octaves))
-        usual = self._usual.get(kind)
+        usual = self._usual_of(kind)
         if usual is None:
             return 0.0
         window = self._window
@@ -104,6 +104,13 @@ class PacketSignal:
         score = sum(excess for _, excess in window) / len(window)
         self._recent.append((time_s, score))
         return score
+
+    def _usual_of(self, kind: int) -> float | None:
+        """What is usual, or was a little earlier in the GOP: after the first pictures that hardly changes."""
+        step = 1 if kind > 0 else -1
+        while abs(kind) > _SINGLE and kind not in self._usual:
+            kind -= step
+        return self._usual.get(kind)
 
     def label(self, moving: bool | None) -> None:
         """Say what the pixels showed of the time since the last label.

@@ -95,4 +95,7 @@ def write_motion(
     packets = read_all(source)
     begin_s = min(packet.pts_s for packet in packets if packet.pts_s is not None)
     shifted = tuple((begin + begin_s, end + begin_s) for begin, end in spans)
-    return MotionClip(source.info, packets, shifted)
+    template = source.info.template
+    assert isinstance(template, av.VideoStream)
+    # Of the context a decoder takes the parameters only, so one clip serves any number of decoders.
+    return MotionClip(StreamInfo(source.info.codec, *size, template.codec_context), packets, shifted)
