@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from api import terminal
-from api.commands import analyse, check, demo, events, health, models, run, simulate
+from api.commands import analyse, check, demo, events, health, models, plan, run, simulate
 from api.errors import explain
 
 DEBUG = "SHARPEYES_DEBUG"
@@ -70,6 +70,7 @@ app = typer.Typer(
 demo.add(app)
 run.add(app)
 check.add(app)
+plan.add(app)
 analyse.add(app)
 simulate.add(app)
 events.add(app)

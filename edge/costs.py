@@ -22,6 +22,8 @@ Stage = Literal["demux", "keyframe", "decode", "look"]
 STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look")
 SourceKind = Literal["rtsp", "http", "file", "sim"]
 
+KEPT: Final = "costs.json"
+"""Where a node keeps what it measured, in its data folder."""
 KEYFRAME_LOOKS_PER_S: Final = 2.0
 """An idle camera's keyframes are looked at no more often."""
 _MEMORY: Final[Mapping[Stage, float]] = {"demux": 500.0, "keyframe": 10.0, "decode": 250.0, "look": 30.0}
