@@ -54,8 +54,8 @@ _AWAY: Final[Mapping[CameraState, Cell]] = {
 }
 
 
-def reading(
-    status: ReaderStatus, service: Service, wanted_fps: float, *, looks: int, failures: int
+def reading_of(
+    status: ReaderStatus, service: Service, wanted_fps: float, looks: int, failures: int
 ) -> Reading:
     """What a camera's reader and its service level say to the ledger.
 

@@ -22,7 +22,7 @@ from edge.account import (
     Reading,
     Report,
 )
-from edge.coverage import Ledger, reading
+from edge.coverage import Ledger, reading_of
 from edge.floors import Task
 from streams.reader import ReaderStatus
 from streams.service import SHED as NO_SERVICE
@@ -380,9 +380,9 @@ def test_a_report_comes_when_its_time_is_up_and_at_the_end() -> None:
 
 def test_a_reading_is_what_reader_and_plan_say() -> None:
     status = ReaderStatus("up", 3.0, packets=90, decoded=12, activity="idle", trust="trusted", looks=4)
-    read = reading(status, Service(2.0), 5.0, looks=7, failures=1)
+    read = reading_of(status, Service(2.0), 5.0, looks=7, failures=1)
     assert read == Reading("up", 3.0, 5.0, 2.0, 90, 7, 1, True, True, 4, 12)
-    active = reading(ReaderStatus("retrying", 3.0), NO_SERVICE, 5.0, looks=0, failures=0)
+    active = reading_of(ReaderStatus("retrying", 3.0), NO_SERVICE, 5.0, looks=0, failures=0)
     assert active == Reading("retrying", 3.0, 5.0, None)
 
 
