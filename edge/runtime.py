@@ -12,6 +12,7 @@ from threading import Thread
 import structlog
 
 from edge.board import EventBoard
+from edge.books import Books
 from edge.broker import MAX_ENTRIES, EmbeddedBroker
 from edge.config import CameraConfig, Config
 from edge.errors import BrokerError, EdgeError
@@ -68,9 +69,11 @@ class Node:
         self._mailbox = Mailbox({camera.id: camera.max_age_s for camera in config.cameras}, clock)
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
+        self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
+        self._books = Books(config, self._speaker, clock)
         self._health = Health(
             {camera.id: (camera, self._context(camera)) for camera in config.cameras},
-            EventContext(config.node.id, config.node.district, self._new_id),
+            self._speaker,
             config.node.heartbeat_s,
             self._started_s,
             self._new_id,
@@ -133,6 +136,7 @@ class Node:
         await stack.enter_async_context(self._publisher)
         self._saver = Saver(self._outbox, self.board.post, self._metrics, self._clock, self._stop)
         self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)
+        stack.push_async_callback(asyncio.to_thread, self._close_books)
         self._start_pipeline(stack)
         self._metrics.watch(self._sample)
         tending = asyncio.create_task(self._tend(), name="health")
@@ -178,6 +182,7 @@ class Node:
     def _tend_once(self) -> None:
         pulses = {id_: self._pulse(id_) for id_ in self._readers}
         self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
+        self._saver.save(self._books.step(self._readers, self._mailbox, {}, self._pipeline.failures))
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:
                 self._broker.restart()
@@ -205,6 +210,9 @@ class Node:
         thread.join(JOIN_S)
         if thread.is_alive():
             log.error("the pipeline did not end in time")
+
+    def _close_books(self) -> None:
+        self._saver.save(self._books.close())
 
     def _stop_readers(self) -> None:
         threads = [Thread(target=reader.stop) for reader in self._readers.values()]
@@ -279,11 +287,18 @@ class Node:
         return Readiness("up" in cameras.values() and not self._saver.blocked, tuple(missing))
 
     def _sample(self) -> NodeSample:
-        faults = {}
+        faults, readers = {}, {}
         for id_, reader in self._readers.items():
-            seen = reader.status()
+            seen = readers[id_] = reader.status()
             faults[id_] = Faults(seen.decode_errors, seen.timeline_repairs, self._pipeline.failures[id_])
-        return NodeSample(self.status(), self._outbox.counts(), faults, self._detector.sha256)
+        return NodeSample(
+            self.status(),
+            self._outbox.counts(),
+            faults,
+            self._detector.sha256,
+            readers,
+            coverage=self._books.totals(),
+        )
 
     def metrics(self) -> tuple[bytes, str]:
         """The metrics in Prometheus' text format, and its content type."""

@@ -124,3 +124,18 @@ async def test_a_dead_pipeline_ends_the_node(tmp_path):
         with pytest.raises(Exception, match="cannot go on: ZeroDivisionError"):
             async with asyncio.timeout(PATIENCE_S):
                 await node.failed()
+
+
+async def test_every_second_is_accounted_for(tmp_path):
+    """The last event says what each task saw of the whole run; the cells add up to it."""
+    async with Node.open(config(tmp_path)) as node:
+        await until(lambda: node.status().cameras[0].frames["delivered"] > 5, "frames")
+        assert b'sharpeyes_coverage_seconds_total{camera="plaza",reason=' in node.metrics()[0]
+        await until(lambda: node.status().outbox_pending == 0, "published")
+    async with Node.open(config(tmp_path)) as node:
+        await until(lambda: node.status().redis_up, "up")
+        kept = stored(node.redis_url)
+    (account,) = [event["data"]["ledger"] for event in kept if event["type"].endswith("node.coverage.v1")]
+    (row,) = account["rows"]
+    assert row["tasks"] == ["hazard.intrusion/all"]
+    assert sum(ms for cells in row["ms"].values() for ms in cells.values()) == account["span_ms"] > 0
