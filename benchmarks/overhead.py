@@ -5,8 +5,9 @@
     python benchmarks/overhead.py --cameras 20         # half of what the box carries unless given
 
 The thread's own CPU clock is read around `avcodec`'s decoding, `session.run` and the other stages; what a
-stage calls counts for the inner one alone, and what remains of the process's CPU is `other`. Reading the clock
-costs a microsecond and is part of `other`.
+stage calls counts for the inner one alone, and what remains of the process's CPU is `other`. Reading the
+clock costs a microsecond and is part of `other`; `pace` is what a file needs to go by like a camera, and an
+RTSP stream would not.
 
 `idle_ms_per_s` is the slope between a node with 2 and one with 10 cameras that show an empty place, without
 clocks: CPU milliseconds per second of one camera's video.

@@ -35,6 +35,8 @@ STAGES = {
     "demux": ("streams.source:ContainerSource._read",),
     "scale": ("streams.picture:_converted",),
     "motion": ("streams.motion:Motion.update", "streams.motion:Motion.look"),
+    "pace": ("streams.source:_Pace.wait",),
+    "read": ("streams.source:_packet",),
     "gate": ("streams.activity:ActivityGate.decide",),
     "analyse": ("edge.watch:CameraWatch.update",),
     "save": ("edge.saver:Saver.save",),
