@@ -42,6 +42,8 @@ class Frame:
         seen_mono_s: host monotonic seconds when the packet was read: use it for age and deadlines.
         seen_utc: aware UTC wall time of the same moment: a label only, never subtracted.
         keyframe: whether the picture came from a keyframe.
+        regions: where it differs from the background: left, top, right, bottom as fractions of the picture,
+            largest first, 32 at most; None where that was not measured.
     """
 
     camera_id: str
@@ -50,3 +52,4 @@ class Frame:
     seen_mono_s: float
     seen_utc: datetime
     keyframe: bool = False
+    regions: tuple[tuple[float, float, float, float], ...] | None = None

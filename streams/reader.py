@@ -280,9 +280,17 @@ class Reader:
             if not shown.wanted:
                 self._mailbox.gate(self.camera_id)
                 continue
-            decoded, seen = shown.picture, shown.seen
+            decoded, seen, motion = shown.picture, shown.seen, shown.motion
             self._mailbox.offer(
-                Frame(self.camera_id, decoded.picture, shown.pts_s, seen.mono_s, seen.utc, decoded.keyframe)
+                Frame(
+                    self.camera_id,
+                    decoded.picture,
+                    shown.pts_s,
+                    seen.mono_s,
+                    seen.utc,
+                    decoded.keyframe,
+                    motion.boxes() if motion is not None else None,
+                )
             )
 
     def _pictured(self, count: int, newest: Picture) -> None:

@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from streams.errors import ReadError
 from streams.packet import Packet, StreamInfo
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
+from tests.support.motion_clip import HEVC_OPEN_GOP, OPEN_GOP, write_motion
 from tests.support.rtsp import read_all, write_clip
 
 
@@ -129,3 +131,87 @@ def test_parameters_from_a_template(tmp_path: Path) -> None:
 def test_unknown_codecs_are_read_errors(codec: str) -> None:
     with pytest.raises(ReadError, match=codec):
         Decoder(StreamInfo(codec, 0, 0))
+
+
+def test_a_keyframe_is_shown_at_once_even_by_a_decoder_that_reorders(tmp_path: Path) -> None:
+    """Alone, again and again; and where it can, the decoder goes on from there."""
+    for codec, b_frames in (("libx264", 0), ("libx264", 2), ("libx265", 2)):
+        kind = {"codec": codec, "b_frames": b_frames, "frames": 40}
+        info, packets = _clip(tmp_path, f"{codec}-{b_frames}.mp4", **kind)
+        decoder = Decoder(info)
+        for packet in packets:
+            if packet.keyframe:
+                pictures = decoder.keyframe(packet)
+                assert [picture.pts_s for picture in pictures] == [packet.pts_s]
+                assert pictures[0].keyframe
+        assert decoder.continuous is (b_frames == 0)
+        assert decoder.errors == 0
+
+
+def test_it_goes_on_after_a_lone_keyframe_or_from_it_again(tmp_path: Path) -> None:
+    for b_frames in (0, 2):
+        info, packets = _clip(tmp_path, f"{b_frames}.mp4", b_frames=b_frames, frames=30)
+        decoder = Decoder(info)
+        assert len(decoder.keyframe(packets[0])) == 1
+        rest = packets[1:] if decoder.continuous else packets
+        shown = sum(len(decoder.decode(packet)) for packet in rest) + len(decoder.flush())
+        assert shown == len(rest)
+
+
+def test_after_a_restart_it_waits_for_a_keyframe(tmp_path: Path) -> None:
+    info, packets = _clip(tmp_path, frames=30)
+    decoder = Decoder(_in_band(info))
+    decoder.decode(packets[0])
+    decoder.restart()
+    pictures = [picture for packet in packets[4:] for picture in decoder.decode(packet)]
+    assert pictures[0].keyframe
+    assert decoder.skipped == 6
+
+
+def test_a_keyframe_that_is_none_shows_nothing(tmp_path: Path) -> None:
+    info, packets = _clip(tmp_path, frames=30)
+    decoder = Decoder(_in_band(info))
+    rubbish = _spoilt(packets[0], b"\x00\x00\x00\x01\x65" + b"\xff" * 60)
+    assert decoder.keyframe(Packet(0.0, rubbish.size, True, rubbish.payload)) == []
+    assert decoder.errors == 1
+
+
+def test_lone_keyframes_of_a_reordering_decoder_are_no_barren_stream(tmp_path: Path) -> None:
+    info, packets = _clip(tmp_path, "clip.mp4", b_frames=2, frames=20)
+    decoder = Decoder(info)
+    assert sum(len(decoder.keyframe(packets[0])) for _ in range(1600)) == 1600
+
+
+def test_leading_pictures_of_an_open_gop_are_not_shown(tmp_path: Path) -> None:
+    for coding in (OPEN_GOP, HEVC_OPEN_GOP):
+        clip = write_motion(tmp_path / f"{coding[0]}.mp4", ((0.0, 4.0),), 4.0, coding, gop=26, size=(160, 96))
+        at = [index for index, packet in enumerate(clip.packets) if packet.keyframe][1]
+        keyframe_s = clip.packets[at].pts_s
+        assert keyframe_s is not None
+        leading = [p for p in clip.packets[at + 1 :] if p.pts_s is not None and p.pts_s < keyframe_s]
+        assert leading
+        decoder = Decoder(clip.info)
+        decoder.restart()
+        pictures = [p for packet in clip.packets[at:] for p in decoder.decode(packet)] + decoder.flush()
+        assert min(p.pts_s for p in pictures if p.pts_s is not None) == keyframe_s
+        assert len(pictures) == len(clip.packets) - at - len(leading)
+
+
+def test_only_pictures_that_others_refer_to(tmp_path: Path) -> None:
+    info, packets = _clip(tmp_path, "clip.mp4", b_frames=2, frames=60)
+    decoder = Decoder(info)
+    decoder.prefer_references(True)
+    few = sum(len(decoder.decode(packet)) for packet in packets[:30]) + len(decoder.flush())
+    assert 8 <= few <= 22
+    decoder.prefer_references(False)
+    assert sum(len(decoder.decode(packet)) for packet in packets[30:]) + len(decoder.flush()) == 30
+
+
+def test_without_the_loop_filter_pictures_hardly_differ(tmp_path: Path) -> None:
+    clip = write_motion(tmp_path / "clip.mp4", ((0.0, 2.0),), 2.0)
+    shown = []
+    for loop_filter in (True, False):
+        decoder = Decoder(clip.info, loop_filter=loop_filter)
+        shown.append([p.picture.luma(320, 192) for packet in clip.packets for p in decoder.decode(packet)])
+    differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(*shown, strict=True)]
+    assert 0 < max(differences) < 3

@@ -65,6 +65,18 @@ def test_colours_come_blue_first() -> None:
         assert picture.bgr(8, 8)[4, 4] == pytest.approx([200, 0, 0], abs=3)
 
 
+def test_a_much_smaller_luma_averages_and_does_not_shift() -> None:
+    rng = np.random.Generator(np.random.PCG64(1))
+    luma = np.kron(rng.integers(40, 200, (9, 16)), np.ones((18, 18))).astype(np.uint8)
+    noisy = np.clip(luma + rng.normal(0, 6, luma.shape), 0, 255).astype(np.uint8)
+    bgr = np.repeat(noisy[:, :, None], 3, axis=2)
+    frame = av.VideoFrame.from_ndarray(bgr, format="bgr24").reformat(format="yuv420p")
+    small = AvPicture(frame).luma(16, 9).astype(float)
+    expected = luma[::18, ::18].astype(float) * 219 / 255 + 16
+    assert np.abs(small - expected).max() < 4
+    assert AvPicture(frame).luma(16, 9).flags.c_contiguous
+
+
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="must be"):
         ArrayPicture(np.zeros((4, 4), np.uint8))
