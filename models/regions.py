@@ -6,10 +6,11 @@ at small people for the same price. That pays because a network of free size cos
 anything for a run.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ CUT_PX = 3.0
 """Pixels of the input: a box that ends so near to a region's border was cut by it, for all we know."""
 CUT_SHARE = 0.04
 """The same as a share of the box: the sides of large boxes are known less exactly."""
-_CLOCK_S = 1e-6
+_CLOCK_S = _WHOLE = 1e-6
 
 
 class CroppingPicture(Picture, Protocol):
@@ -90,7 +91,7 @@ class RegionOptions:
     detail: float = 1.0
     margin: float = 0.3
     least_margin_px: float = 12.0
-    run_px: int = 4000
+    run_px: int = 8000
     most: int = 16
 
     def __post_init__(self) -> None:
@@ -102,8 +103,7 @@ class RegionOptions:
             raise ValueError("margins, run_px and most cannot be negative")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Group:
+class _Group(NamedTuple):
     """Boxes looked at together: an area in the picture's pixels, and the scale that its smallest needs."""
 
     left: float
@@ -205,7 +205,8 @@ def plan(picture: Size, motion: Boxes, objects: Boxes, options: RegionOptions) -
     usual = _scale(picture, options)
     limit = sum(region.cost + options.run_px for region in everything)
     for gain in _gains(options):
-        chosen = _merged([replace(group, scale=min(group.scale, gain * usual)) for group in groups], options)
+        scaled = [group._replace(scale=min(group.scale, gain * usual)) for group in groups]
+        chosen = _merged(scaled, options)
         if sum(group.cost(options) for group in chosen) < limit:
             return tuple(_region(group, picture, options.stride) for group in chosen)
     return everything
@@ -285,7 +286,7 @@ def _gains(options: RegionOptions) -> list[float]:
 
 
 def _multiple(length: float, stride: int) -> int:
-    return max(1, math.ceil(length / stride - 1e-6)) * stride
+    return max(1, math.ceil(length / stride - _WHOLE)) * stride
 
 
 def _groups(picture: Size, xyxy: Boxes, options: RegionOptions) -> list[_Group]:
@@ -311,19 +312,24 @@ def _groups(picture: Size, xyxy: Boxes, options: RegionOptions) -> list[_Group]:
 
 def _merged(groups: list[_Group], options: RegionOptions) -> list[_Group]:
     """Join two groups, those that save most first, as long as one look costs no more than two."""
-    left = sorted(groups)
-    while len(left) > 1:
-        costs = [group.cost(options) for group in left]
-        saving, i, j = max(
-            (costs[i] + costs[j] - left[i].joined(left[j]).cost(options), -i, -j)
-            for i in range(len(left))
-            for j in range(i)
-        )
-        if saving < 0:
+    alive = dict(enumerate(groups))
+    costs = {key: group.cost(options) for key, group in alive.items()}
+
+    def saving(one: int, other: int) -> int:
+        return costs[one] + costs[other] - alive[one].joined(alive[other]).cost(options)
+
+    savings = {(one, other): saving(one, other) for one, other in itertools.combinations(alive, 2)}
+    while savings:
+        pair = max(savings, key=savings.__getitem__)
+        if savings[pair] < 0:
             break
-        one, other = left.pop(-i), left.pop(-j)
-        left = sorted((*left, one.joined(other)))
-    return left
+        joined = alive.pop(pair[0]).joined(alive.pop(pair[1]))
+        key = len(costs)
+        costs[key] = joined.cost(options)
+        savings = {keys: value for keys, value in savings.items() if not {*keys} & {*pair}}
+        alive[key] = joined
+        savings |= {(other, key): saving(other, key) for other in alive if other != key}
+    return list(alive.values())
 
 
 def _region(group: _Group, picture: Size, stride: int) -> Region:
