@@ -16,8 +16,10 @@ from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.packet import Packet, PacketSource, StreamInfo
 from streams.reader import Reader, ReaderOptions, ReaderState
+from streams.service import KEYFRAMES
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
+from tests.support.motion_clip import MotionClip, write_motion
 from tests.support.rtsp import PATIENCE_S, CollectingSink, read_all, rises, write_clip
 
 URL = SourceUrl.parse("rtsp://operator:swordfish@camera.example/live")
@@ -100,9 +102,16 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> tuple[StreamInfo, list[P
 class Running:
     """A reader with a sink, started; its status can be waited for."""
 
-    def __init__(self, opener: Callable[..., PacketSource], options: ReaderOptions, clock: Clock) -> None:
+    def __init__(
+        self,
+        opener: Callable[..., PacketSource],
+        options: ReaderOptions,
+        clock: Clock,
+        prepare: Callable[[Reader], None] = lambda reader: None,
+    ) -> None:
         self.sink = CollectingSink()
         self.reader = Reader("gate-2", URL, options, self.sink, clock, random.Random(1), opener=opener)
+        prepare(self.reader)
         self.reader.start()
 
     def until(self, state: ReaderState, reconnects: int = 0) -> None:
@@ -311,3 +320,77 @@ def test_a_real_file_is_played_again_when_it_ends(tmp_path: Path) -> None:
 def test_refused_options(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         ReaderOptions(**arguments)  # type: ignore[arg-type]
+
+
+class TimedClock(QuickClock):
+    """Host time goes by as the packets do: what is read of the stream is what the clock shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class TimedSource(ScriptedSource):
+    """Sets the clock to each packet's time."""
+
+    clock: TimedClock = field(default_factory=TimedClock)
+
+    def packets(self) -> Iterator[Packet]:
+        for step in super().packets():
+            self.clock.now_s = max(self.clock.now_s, step.pts_s or 0.0)
+            yield step
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> MotionClip:
+    return write_motion(tmp_path_factory.mktemp("visit") / "clip.mp4", ((8.0, 11.0), (18.3, 20.5)), 30.0)
+
+
+def watch(visit: MotionClip, prepare: Callable[[Reader], None] = lambda reader: None) -> Running:
+    """Read a clip to its end as it happens."""
+    clock = TimedClock()
+    source = TimedSource(visit.info, [*visit.packets, StreamEndedError("ended")], clock=clock)
+    opener = ScriptedOpener(source, OpenError("gone"))
+    running = Running(opener, ReaderOptions(SourceOptions(realtime=True)), clock, prepare)
+    running.until("retrying")
+    running.reader.stop()
+    return running
+
+
+def test_an_idle_cameras_packets_are_held_and_it_still_counts_as_seen(visit: MotionClip) -> None:
+    running = watch(visit)
+    status = running.reader.status()
+    assert (status.activity, status.trust) == ("idle", "trusted")
+    assert status.auc is not None
+    assert status.auc > 0.9
+    assert status.held > 0
+    assert status.held_bytes > 0
+    assert status.undecoded > 100
+    assert status.looks >= 4
+    assert status.caught_up > 0
+    assert status.transitions >= 8
+    assert status.overflows == 0
+    assert status.last_frame_mono_s == visit.packets[-1].pts_s
+    assert status.decoded == len(running.sink.frames) + running.sink.gated
+    assert status.packets == len(visit.packets)
+    assert any(frame.regions for frame in running.sink.frames if visit.moving(frame.pts_s, -0.5))
+    assert all(frame.seen_mono_s <= frame.pts_s + 0.05 for frame in running.sink.frames)
+
+
+def test_attention_hands_every_keyframe_over(visit: MotionClip) -> None:
+    keyframes = [packet.pts_s for packet in visit.packets if packet.keyframe and (packet.pts_s or 0) > 8]
+    running = watch(visit, lambda reader: reader.set_attention(True))
+    offered = {round(frame.pts_s, 2) for frame in running.sink.frames}
+    assert {round(pts_s or 0, 2) for pts_s in keyframes} <= offered
+
+
+def test_a_service_is_kept_to(visit: MotionClip) -> None:
+    running = watch(visit, lambda reader: reader.set_service(KEYFRAMES))
+    status = running.reader.status()
+    assert status.decoded == 15
+    assert status.undecoded + status.held == len(visit.packets) - 15
+    assert all(frame.keyframe for frame in running.sink.frames)
