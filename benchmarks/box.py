@@ -15,6 +15,8 @@ from benchmarks.clips import Footage
 from benchmarks.observed import Observation
 
 KINDS = ("hazard.intrusion", "hazard.line")
+DESK, DESK_S, VISITS = "one-by-one-person-detection.mp4", 139.0, 6
+"""Real footage, its length, and how often somebody comes."""
 PHASES = 8
 """Cameras of one scene begin at so many places of its loop; those of one phase show the same."""
 GOLDEN = 0.618
@@ -185,6 +187,21 @@ def run(jobs: Sequence[tuple[str, Mapping[str, Any]]], folder: Path) -> list[Obs
             process.kill()
             process.wait()
     return [Observation.load(paths[1]) for _, paths in started]
+
+
+def desk(media: Path) -> Camera | None:
+    """Real footage as a camera: somebody comes to a desk six times; None where the footage is not there."""
+    source = media / DESK
+    if not source.is_file():
+        return None
+    path = clips.upscaled(source)
+    section = {
+        "id": "desk",
+        "source": str(path),
+        "zones": [{"id": "desk", "polygon": [[0.48, 0.80], [0.72, 0.80], [0.72, 1.0], [0.48, 1.0]]}],
+        "rules": [{"kind": "hazard.intrusion", "zone": "desk", "min_presence_s": 1, "release_s": 3}],
+    }
+    return Camera(section, Footage(clips.render(0), path, (), ()))
 
 
 def footage_of(shown: Sequence[Camera]) -> dict[str, Footage]:

@@ -17,7 +17,7 @@ import av
 from benchmarks import scenes
 from benchmarks.common import CACHE
 from streams.sim.clip import Progress
-from streams.sim.encode import EncoderOptions
+from streams.sim.encode import EncoderOptions, configure
 from streams.sim.spec import SceneSpec
 from streams.sim.truth import Truth
 
@@ -28,6 +28,7 @@ CRF = 19.0
 """Fine enough that the sensor's noise is coded, as cameras do: an empty 1080p25 scene is about 2 Mbit/s then.
 At x264's usual 24 it would vanish, an empty picture would be 100 bytes and its decoding nearly free."""
 CBR_KBIT_S = 4000
+MEDIA_CRF = 23.0
 KEPT_BYTES = 12 * 10**9
 MAX_FILE_S = 600.0
 """No arranged file is longer: a camera that reaches its end is opened again, as after an outage."""
@@ -248,3 +249,28 @@ def _encode_constant(source: Path, path: Path) -> None:
             written.mux(stream.encode(frame))
         written.mux(stream.encode(None))
     unfinished.replace(path)
+
+
+def upscaled(source: Path) -> Path:
+    """Real footage as a 1080p25 camera would send it: scaled up, variable bit rate, the usual GOP."""
+    path = CACHE / f"{source.stem}-1080p25.mp4"
+    if path.exists():
+        return path
+    CACHE.mkdir(parents=True, exist_ok=True)
+    options = EncoderOptions(SIZE, FPS, "file", MEDIA_CRF, GOP)
+    unfinished = path.with_suffix(".part")
+    with av.open(str(source)) as read, av.open(str(unfinished), "w", format="mp4") as written:
+        stream = written.add_stream("libx264", rate=Fraction(FPS))
+        configure(stream.codec_context, options)
+        shown = 0
+        for frame in read.decode(video=0):
+            # The picture that is there at each 25th of a second; footage of another rate keeps its speed.
+            while frame.time is not None and shown / FPS <= frame.time:
+                scaled = frame.reformat(*SIZE, "yuv420p")
+                scaled.pts, scaled.time_base = round(shown * 90_000 / FPS), Fraction(1, 90_000)
+                scaled.pict_type = av.video.frame.PictureType.NONE
+                written.mux(stream.encode(scaled))
+                shown += 1
+        written.mux(stream.encode(None))
+    unfinished.replace(path)
+    return path

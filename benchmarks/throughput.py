@@ -15,7 +15,8 @@ time; what others do is described in `benchmarks/loops.py`.
 
 `cameras` is the count that stood; the ratios divide it by what the others' cost promises them at full use of
 every core, which is more than what stands in real time. Then the same at a constant bit rate, and with 50 %
-activity; the quick form leaves these two out.
+activity; and what one camera with real footage, scaled up to 1080p25, costs, if there is any. The quick form
+leaves all of these out.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from benchmarks.observed import Recall
 
 SYSTEMS = ("naive", "naive-int8", "decode-all", "ours")
 KEYS = ("cameras", "ratio_to_naive", "ratio_to_naive_int8", "ratio_to_decode_all", "event_recall")
+MEDIA = Path(__file__).parents[2] / "shared" / "media"
 USABLE = 0.85
 """Share of the cores that a first try in real time plans with: visits do not come evenly."""
 
@@ -138,6 +140,22 @@ def compare(workload: Workload, effort: Effort) -> dict[str, Any]:
     return result
 
 
+def real(media: Path) -> dict[str, Any]:
+    """What one camera with real footage, scaled up to 1080p25, costs each system; and the visits it told."""
+    desk = box.desk(media)
+    if desk is None:
+        say(f"no real footage in {media}")
+        return {}
+    found = {}
+    for system in SYSTEMS:
+        seen = box.cost_of_loop(system, [desk], box.DESK_S, begin_s=[0.0])
+        visits = sum(told.phase == "begin" for told in seen.told)
+        found[system] = {"ms_per_camera_s": round(seen.cost * 1000, 2), "visits_told": visits}
+    rows = [(system, *figures.values()) for system, figures in found.items()]
+    show(f"Real footage, {box.VISITS} visits", ("system", "CPU ms/s", "visits told"), rows)
+    return {"real_footage": found, "real_footage_visits": box.VISITS}
+
+
 def _spread(values: Sequence[float], factor: float) -> dict[str, float]:
     scaled = [value * factor for value in values]
     return {
@@ -184,7 +202,8 @@ def draw(results: Sequence[dict[str, Any]], axes: Any) -> None:
 def main() -> None:
     """Run it as a program."""
     one = {"choices": ("all", "main", "cbr", "half"), "default": "all", "help": "only one workload"}
-    args: argparse.Namespace = parsed(__doc__, ("--workload", one))
+    media = {"type": Path, "default": MEDIA, "help": "real footage for the full form, if it is there"}
+    args: argparse.Namespace = parsed(__doc__, ("--workload", one), ("--media", media))
     scenes = 2 if args.quick else len(clips.SCENES)
     plans = {
         "main": (Workload(scenes=scenes), QUICK if args.quick else FULL),
@@ -193,9 +212,10 @@ def main() -> None:
     }
     chosen = [args.workload] if args.workload != "all" else ["main"] if args.quick else list(plans)
     results = [compare(*plans[name]) for name in chosen]
+    footage = {} if args.quick else real(args.media)
     title = f"Cameras per box of {CORES} cores at event recall of at least {capacity.RECALL:.0%}"
     picture("throughput-quick" if args.quick else "throughput", title, lambda axes: draw(results, axes))
-    finish("throughput", args, {**results[0], "others": results[1:]}, KEYS)
+    finish("throughput", args, {**results[0], "others": results[1:], **footage}, KEYS)
 
 
 if __name__ == "__main__":
