@@ -1,12 +1,13 @@
 """What looking at regions gains and costs, against looking at the whole picture, larger inputs and tiles.
 
-    python benchmarks/regions.py --quick            # 1 minute after the clips are rendered
-    python benchmarks/regions.py --media ../shared/media [--json]
+    python benchmarks/regions.py --quick            # 2 minutes
+    python benchmarks/regions.py --media ../shared/media [--json]            # 8 to 14 minutes
 
 Simulated 1080p cameras at 5 fps with few people nearby, far away (a wide camera), and with many. Each way of
 looking runs its own loop: motion of this picture, tracks of its own last look. People at least half visible
 count, by their height in the 416-pixel input; a detection of 0.35 or more that overlaps by 0.4 finds one. All
-ways see each picture before the next one is decoded; times are CPU of this thread, cropping and planning too.
+ways see each picture before the next one is decoded; times are CPU of this thread, cropping and planning too,
+and for regions the tracking (about 1 ms with thirty people), which the other ways do without.
 
 `canvas` packs the regions of several cameras' pictures onto one input. `--media` counts, on real footage, how
 many of the people that the FP32 network sees at twice the input (score above 0.5) each way finds.

@@ -117,6 +117,10 @@ def test_where_nothing_moves_and_nobody_is_known_there_is_nothing_to_look_at():
     assert plan(HD, NOTHING, NOTHING, OPTIONS) == ()
 
 
+def test_boxes_may_be_tuples():
+    assert plan(HD, (PERSON,), (), OPTIONS) == plan(HD, boxes(PERSON), NOTHING, OPTIONS)
+
+
 def test_one_person_costs_a_fraction_of_the_picture():
     (region,) = plan(HD, NOTHING, boxes(PERSON), OPTIONS)
     (everything,) = whole(HD, OPTIONS)
