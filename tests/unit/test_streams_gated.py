@@ -248,7 +248,7 @@ def _damaged(packets: list[Packet], damage: list[tuple[str, int, int]]) -> list[
     return spoilt
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["vbr", "open-gop", "hevc"]), DAMAGE)
 def test_whatever_a_stream_does_the_books_balance(
     clip: Callable[[str], MotionClip], name: str, damage: list[tuple[str, int, int]]
