@@ -169,7 +169,7 @@ def predict(config: Config, costs: CostTable, seen: Mapping[str, Seen]) -> Predi
 def _demands(config: Config, seen: Mapping[str, Seen], share: float) -> Iterator[Demand]:
     up = CameraReading(up=True)
     for camera in config.cameras:
-        yield demand_of(camera, seen[camera.id].stream, up, share, 0.0)
+        yield demand_of(camera, seen[camera.id].stream, up, share)
 
 
 # -- telling ----------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from edge.config import BudgetConfig, CameraConfig, Config
 from edge.costs import CostMeter, Stream
 from edge.floors import tasks_of
 from streams.activity import Activity
-from streams.budget import plan
+from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
 
 IDLE_RESERVE: Final = 0.05
@@ -107,9 +107,7 @@ def capacity_of(budget: BudgetConfig, threads: int, overhead_ms: float, share: f
     return Capacity(cores * spend, min(cores, threads) / threads * spend, overhead_ms)
 
 
-def demand_of(
-    camera: CameraConfig, stream: Stream, reading: CameraReading, share: float, stale_s: float
-) -> Demand:
+def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, share: float) -> Demand:
     """What a camera asks for.
 
     Args:
@@ -117,7 +115,6 @@ def demand_of(
         stream: what its stream is, or is taken to be, like.
         reading: how it is.
         share: of time, 0 to 1, in which it is active.
-        stale_s: seconds since it last had its floor.
     """
     gated = camera.gate != "off"
     return Demand(
@@ -131,7 +128,6 @@ def demand_of(
         idle_fps=IDLE_LOOKS_FPS,
         open_incident=reading.open_incident,
         moving_tracks=reading.moving_tracks,
-        stale_s=stale_s,
         tiles=reading.tiles > 0,
         density=any(rule.kind == "crowd.density" for rule in camera.rules),
     )
@@ -196,6 +192,37 @@ class Headroom:
             self._stride *= 2
 
 
+class Turns:
+    """How long cameras went without something, so that equals take turns.
+
+    Who gets it back keeps the time it waited for a turn's length: it would lose it at once otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._without_s: dict[str, float] = {}
+        self._turn_s: dict[str, float] = {}
+
+    def step(self, now_s: float, without: Collection[str]) -> None:
+        """Note who goes without from now on.
+
+        Args:
+            now_s: monotonic seconds, rising.
+            without: cameras' ids.
+        """
+        for camera_id in list(self._without_s):
+            if camera_id not in without and now_s - self._turn_s.setdefault(camera_id, now_s) >= ROTATE_S:
+                del self._without_s[camera_id], self._turn_s[camera_id]
+        for camera_id in without:
+            if self._turn_s.pop(camera_id, None) is not None:
+                self._without_s[camera_id] = now_s  # its turn was cut short by something more urgent
+            self._without_s.setdefault(camera_id, now_s)
+
+    def waited_s(self, camera_id: str, now_s: float) -> float:
+        """Seconds that the camera goes without, or had gone when its turn came."""
+        begun_s = self._without_s.get(camera_id)
+        return 0.0 if begun_s is None else self._turn_s.get(camera_id, now_s) - begun_s
+
+
 class Controller:
     """Turns readings into allocations.
 
@@ -221,7 +248,7 @@ class Controller:
         self._meter = meter
         self._stream = assumed_stream(config.budget)
         self._shares = {camera.id: 1.0 for camera in config.cameras}
-        self._blind_s: dict[str, float] = {}
+        self._blind, self._shed = Turns(), Turns()
         self._last: tuple[float, float, float, int, int] | None = None
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
@@ -241,15 +268,17 @@ class Controller:
         for camera in self._cameras:
             seen = reading.cameras.get(camera.id, _AWAY)
             stream = seen.stream or self._stream
-            stale_s = now_s - self._blind_s.get(camera.id, now_s)
-            demands.append(demand_of(camera, stream, seen, self._shares[camera.id], stale_s))
+            demand = demand_of(camera, stream, seen, self._shares[camera.id])
+            stale_s, shed_s = self._blind.waited_s(camera.id, now_s), self._shed.waited_s(camera.id, now_s)
+            demands.append(replace(demand, stale_s=stale_s, shed_s=shed_s) if stale_s or shed_s else demand)
             if seen.up:
                 cost = self._meter.cost(camera.id, stream, factors=factors, tiles=seen.tiles)
                 costs[camera.id] = with_lane(cost, self._threads)
             else:  # it costs nothing while it is away, and begins with what it had
                 costs[camera.id] = _NOTHING
         self.allocation = plan(demands, costs, capacity, self.allocation)
-        self._note_blind(now_s)
+        self._blind.step(now_s, {short.camera_id for short in self.allocation.below_floor})
+        self._shed.step(now_s, {id_ for id_, service in self.allocation.services.items() if service.shed})
         return self.allocation
 
     def _account(self, now_s: float, reading: NodeReading) -> bool:
@@ -274,12 +303,6 @@ class Controller:
         gone = lost - before[4]
         too_old = reading.age_p99_s is not None and reading.age_p99_s > self._age_most_s
         return too_old or (gone >= LOST_LEAST and gone > LOST_SHARE * (gone + delivered - before[3]))
-
-    def _note_blind(self, now_s: float) -> None:
-        assert self.allocation is not None  # noqa: S101 - called after a plan
-        blind = {short.camera_id for short in self.allocation.below_floor}
-        blind |= {id_ for id_, service in self.allocation.services.items() if service.shed}
-        self._blind_s = {id_: self._blind_s.get(id_, now_s) for id_ in sorted(blind)}
 
 
 def assumed_stream(budget: BudgetConfig) -> Stream:

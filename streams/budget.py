@@ -14,9 +14,10 @@ quarter more; noise of 5 % in the costs therefore moves nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -61,13 +62,16 @@ class _Table:
             raise ValueError("two demands for one camera")
         rows = _columns(map(_ASKED, self.demands), 11)
         self.wanted, self.priority, self.share = rows[:3]
-        self.decoded = np.where(np.isnan(rows[3]), self.share, rows[3])
-        self.keyframe_fps, self.idle_fps = np.minimum(rows[4], self.wanted), np.minimum(rows[5], self.wanted)
-        self.urgency = np.where(rows[6] > 0, 2.0, np.where(rows[7] > 0, 1.0, 0.0))
-        self.stale_s, self.tiles, self.density = rows[8], rows[9] > 0, rows[10] > 0
-        self.floor = np.array([demand.floor_fps for demand in self.demands], np.float64)
-        paid = _columns((_PAID(costs[id_]) for id_ in self.ids), 7)
-        self.demux, self.keyframe, self.decode, self.look, lane, self.tiles_ms, self.density_ms = paid
+        self.keyframe_fps, self.idle_fps = np.minimum(rows[3], self.wanted), np.minimum(rows[4], self.wanted)
+        self.urgency = np.where(rows[5] > 0, 2.0, np.where(rows[6] > 0, 1.0, 0.0))
+        self.stale_s, self.shed_s, self.tiles, self.density = rows[7], rows[8], rows[9] > 0, rows[10] > 0
+        self.decoded = np.array([demand.decode_share for demand in self.demands], np.float64)  # None: NaN
+        self.decoded = np.where(np.isnan(self.decoded), self.share, self.decoded)
+        self.floor = np.array([max(d.floors.values(), default=0.0) for d in self.demands], np.float64)
+        priced = [costs[id_] for id_ in self.ids]
+        paid = _columns(map(_PAID, priced), 6)
+        self.demux, self.keyframe, self.decode, self.look, self.tiles_ms, self.density_ms = paid
+        lane = np.array([cost.lane_ms for cost in priced], np.float64)
         self.lane = np.where(np.isnan(lane), self.look, lane)
         before = previous.services if previous is not None else {}
         held = _columns((_HELD(before.get(id_, SHED)) for id_ in self.ids), 4)
@@ -76,18 +80,18 @@ class _Table:
 
 
 _ASKED = attrgetter(
-    "wanted_fps", "priority", "active_share", "decode_share", "keyframe_fps", "idle_fps", "open_incident",
-    "moving_tracks", "stale_s", "tiles", "density",
+    "wanted_fps", "priority", "active_share", "keyframe_fps", "idle_fps", "open_incident", "moving_tracks",
+    "stale_s", "shed_s", "tiles", "density",
 )  # fmt: skip
 _PAID = attrgetter(
-    "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "lane_ms", "tiles_ms", "density_ms"
+    "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms"
 )
 _HELD = attrgetter("shed", "fps", "tiles", "density")
 
 
-def _columns(rows: Iterable[tuple[object, ...]], width: int) -> Floats:
-    """Rows as columns (width, n); None becomes NaN."""
-    return np.array(list(rows), np.float64).reshape(-1, width).T
+def _columns(rows: Iterable[tuple[float, ...]], width: int) -> Floats:
+    """Rows as columns (width, n)."""
+    return np.fromiter(chain.from_iterable(rows), np.float64).reshape(-1, width).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class _Steps:
     Attributes:
         camera: place of the camera in the table.
         tier: what the step buys.
-        held: whether the camera had it before.
+        held: whether the camera had it before, or has waited for its floor so long that it is its turn.
         fps: the rate that it reaches.
         cpu: milliseconds of CPU a second, of the step itself; of density and tiles, of one look.
         looks: looks a second that it adds.
@@ -123,16 +127,28 @@ def _steps(table: _Table) -> _Steps:
     # One integer a step sorts far faster than seven columns: tier, then the key, then the camera's place.
     packed = (tier[wanted].astype(np.int64) << 60) | (key[wanted].astype(np.int64) << 20) | camera[wanted]
     order = wanted[np.argsort(packed)]
+    waited_s = np.where(tier == Tier.FLOOR, table.stale_s[camera], table.shed_s[camera])
+    held = (held > 0) | ((tier <= Tier.FLOOR) & (waited_s >= ROTATE_S))
     return _Steps(
-        camera[order], tier[order].astype(np.int64), held[order] > 0, fps[order], cpu[order], looks[order]
+        camera[order],
+        tier[order].astype(np.int64),
+        held[order],
+        fps[order],
+        cpu[order],
+        looks[order],
     )
 
 
-def _safety_key(table: _Table, rung: int, held: Floats, *, rotate: bool) -> Floats:
-    """Priority first, then urgency, the rung, who went without for long, who has it already: 18 bits."""
-    turns = np.minimum(table.stale_s // ROTATE_S, 255) if rotate else np.zeros(len(table.ids))
-    key = (9 - table.priority) * 4 + (2 - table.urgency)
-    return np.asarray((key * 8 + rung) * 512 + (255 - turns) * 2 + (held <= 0), np.float64)
+def _safety_key(table: _Table, rung: int, held: Floats, waited_s: Floats | float = 0.0) -> Floats:
+    """18 bits: priority, open incident, rung, who went without for long, moving tracks, who has it already.
+
+    Long neglect stands before moving tracks, because a camera that is shed shows none.
+    """
+    turns = np.minimum(waited_s // ROTATE_S, 255)
+    rank = (9 - table.priority) * 2 + (table.urgency < 2)
+    return np.asarray(
+        ((rank * 8 + rung) * 256 + (255 - turns)) * 4 + (table.urgency < 1) * 2 + (held <= 0), float
+    )
 
 
 def _value_key(ratio: Floats, rung: int) -> Floats:
@@ -145,7 +161,7 @@ def _keyframe_steps(table: _Table) -> _Column:
     zero = np.zeros(len(table.ids))
     looks = table.share * table.keyframe_fps + (1 - table.share) * table.idle_fps
     cpu = table.keyframe + looks * table.look
-    key = _safety_key(table, 0, table.held_any, rotate=True)
+    key = _safety_key(table, 0, table.held_any, table.shed_s)
     return zero + 1, key, zero, table.held_any, zero, cpu, looks
 
 
@@ -167,7 +183,7 @@ def _rate_steps(table: _Table) -> list[_Column]:
         best = np.where(there, np.minimum(best / _SPACING, ratio), best)
         key = np.where(
             below < table.floor - _EPS,
-            _safety_key(table, rung, held, rotate=True),
+            _safety_key(table, rung, held, table.stale_s),
             _value_key(best * np.where(held > 0, STICKINESS, 1.0), rung),
         )
         tier = np.where(below < table.floor - _EPS, float(Tier.FLOOR), tier_above)
@@ -180,7 +196,7 @@ def _rate_steps(table: _Table) -> list[_Column]:
 def _extra_steps(table: _Table) -> list[_Column]:
     zero = np.zeros(len(table.ids))
     return [
-        (zero + wanted, _safety_key(table, 0, held, rotate=False), zero + tier, held, zero, ms, zero)
+        (zero + wanted, _safety_key(table, 0, held), zero + tier, held, zero, ms, zero)
         for tier, wanted, held, ms in (
             (Tier.DENSITY, table.density, table.held_density, table.density_ms),
             (Tier.TILES, table.tiles, table.held_tiles, table.tiles_ms),
@@ -288,9 +304,10 @@ def plan(
 ) -> Allocation:
     """The best service levels that fit.
 
-    Keyframes and floors are granted while they fit the capacity, by priority; if they are held already they
-    may use `LAST_RESORT` times as much before they are given up. Everything else is granted up to `ENTRY` of
-    the capacity and held up to all of it. Reading packets costs what it costs, of shed cameras too.
+    Keyframes and floors are granted while they fit the capacity, by priority; if they are held already, or it
+    is their turn, they may use `LAST_RESORT` times as much before they are given up. Everything else is
+    granted up to `ENTRY` of the capacity and held up to all of it. Reading packets costs what it costs, of
+    shed cameras too.
 
     Args:
         demands: one a camera, in any order.
@@ -327,10 +344,11 @@ def plan(
     )
 
 
-def _shortfalls(table: _Table, given: Floats) -> Iterator[Shortfall]:
-    for camera in np.flatnonzero(given < table.floor - _EPS).tolist():
-        demand, fps = table.demands[camera], float(given[camera])
-        floors = sorted(demand.floors.items()) if len(demand.floors) > 1 else demand.floors.items()
-        for task, floor_fps in floors:
-            if fps < floor_fps - _EPS:
-                yield Shortfall(demand.camera_id, task, floor_fps, fps)
+def _shortfalls(table: _Table, given: Floats) -> list[Shortfall]:
+    short = np.flatnonzero(given < table.floor - _EPS)
+    return [
+        Shortfall(table.ids[camera], task, floor_fps, fps)
+        for camera, fps in zip(short.tolist(), given[short].tolist(), strict=True)
+        for task, floor_fps in table.demands[camera].floors.items()
+        if fps < floor_fps - _EPS
+    ]

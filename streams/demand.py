@@ -49,7 +49,8 @@ class Demand:
         idle_fps: looks a second while nothing moves.
         open_incident: whether an incident is open.
         moving_tracks: moving objects in view.
-        stale_s: seconds since the camera last had what its safety asks for; 0 where it has.
+        stale_s: seconds that the camera went without its floor; kept for a while once it has it again.
+        shed_s: the same for its keyframes.
         tiles: whether it is configured to be looked at in tiles.
         density: whether a rule needs its density.
     """
@@ -65,6 +66,7 @@ class Demand:
     open_incident: bool = False
     moving_tracks: int = 0
     stale_s: float = 0.0
+    shed_s: float = 0.0
     tiles: bool = False
     density: bool = False
 
@@ -80,7 +82,7 @@ class Demand:
             raise ValueError(f"rates and times of {self.camera_id} must be finite and not negative")
 
     def _rates(self) -> tuple[float, ...]:
-        return self.keyframe_fps, self.idle_fps, self.stale_s, self.moving_tracks
+        return self.keyframe_fps, self.idle_fps, self.stale_s, self.shed_s, self.moving_tracks
 
     @property
     def floor_fps(self) -> float:

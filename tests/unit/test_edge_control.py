@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,24 @@ def test_a_gate_that_cannot_tell_and_one_that_is_off_are_paid_for() -> None:
         for second in range(40):
             loads[name] = controller.step(float(second), NodeReading(readings, 0.0)).cpu_ms
     assert loads["gated"] < 0.4 * loads["untrusted"] < loads["off"]
+
+
+def test_shed_equals_take_turns_of_half_a_minute() -> None:
+    """Eight equal cameras where there is room for three: each is seen, and for more than a blink."""
+    config = config_of(8, cores=0.05, target_load=0.8)
+    alike = tuple(camera.model_copy(update={"priority": 5, "gate": "auto"}) for camera in config.cameras)
+    config = config.model_copy(update={"cameras": alike})
+    costly = TABLE.model_copy(update={"demux_ms": {"rtsp": 0.0}, "node_ms_per_s": 1.0})
+    controller = Controller(config, CostMeter(costly, "nanodet-g-416-int8"))
+    readings = {camera.id: CameraReading(up=True) for camera in alike}
+    served: dict[str, list[bool]] = {camera.id: [] for camera in alike}
+    for second in range(600):
+        allocation = controller.step(float(second), NodeReading(readings, 0.0))
+        for id_, seen in served.items():
+            seen.append(not allocation.services[id_].shed)
+    assert all(0.1 < sum(seen) / 600 < 0.9 for seen in served.values())
+    turns = [len(list(run)) for seen in served.values() for there, run in groupby(seen[100:500]) if there]
+    assert sorted(turns)[len(turns) // 2] >= 20
 
 
 def test_activity_is_forgotten_slowly() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from streams.budget import ENTRY, LAST_RESORT, ROTATE_S, plan
@@ -45,6 +45,7 @@ def demands(draw: st.DrawFn, most: int = 12) -> list[Demand]:
             open_incident=draw(st.booleans()),
             moving_tracks=draw(st.integers(0, 3)),
             stale_s=draw(st.sampled_from([0.0, 10.0, 40.0, 100.0])),
+            shed_s=draw(st.sampled_from([0.0, 10.0, 40.0])),
             tiles=draw(st.booleans()),
             density=draw(st.booleans()),
         )
@@ -121,7 +122,8 @@ def test_capacity_is_kept_and_exceeded_for_held_floors_alone(
     capacity = Capacity(cpu_ms, lane_ms)
     allocation = plan(asked, prices, capacity, previous)
     base = sum(cost.demux_ms_per_s for cost in prices.values())
-    limit = LAST_RESORT if previous is not None else 1.0
+    turns = any(max(demand.stale_s, demand.shed_s) >= ROTATE_S for demand in asked)
+    limit = LAST_RESORT if turns or previous is not None else 1.0
     assert allocation.cpu_ms <= max(cpu_ms * limit, base) + 1e-6
     assert allocation.lane_ms <= lane_ms * limit + 1e-6
     if allocation.cpu_ms > cpu_ms + 1e-6 and base <= cpu_ms:
@@ -230,44 +232,45 @@ def _climb(low: int, high: int) -> float:
     return prices[high + 1] - prices[low + 1] if high < len(RUNGS) else math.inf
 
 
-@settings(max_examples=25, deadline=None)
-@given(problems(), st.floats(50, 4000), st.randoms(use_true_random=False), st.booleans())
-def test_noise_of_five_per_cent_moves_nothing(
-    problem: tuple[list[Demand], dict[str, CameraCost]], cpu_ms: float, rng: random.Random, common: bool
+@settings(max_examples=25, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(problems(), st.floats(50, 4000), st.integers(0, 2**32), st.booleans())
+def test_noise_of_five_per_cent_lets_nothing_flap(
+    problem: tuple[list[Demand], dict[str, CameraCost]], cpu_ms: float, seed: int, common: bool
 ) -> None:
-    asked = [replace(demand, stale_s=0.0) for demand in problem[0]]
-    prices = problem[1]
+    """A camera may still climb when noise makes room, but none goes back to a service that it had left."""
+    rng = random.Random(seed)
+    asked = [replace(demand, stale_s=0.0, shed_s=0.0) for demand in problem[0]]
+    names = ("demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms")
 
     def noisy() -> dict[str, CameraCost]:
         shared = rng.uniform(0.95, 1.05)
         return {
-            id_: CameraCost(
-                *(
-                    value * (shared if common else rng.uniform(0.95, 1.05))
-                    for value in (
-                        cost.demux_ms_per_s,
-                        cost.keyframe_ms_per_s,
-                        cost.decode_ms_per_s,
-                        cost.look_ms,
-                    )
-                )
-            )
-            for id_, cost in prices.items()
+            id_: replace(cost, **{name: getattr(cost, name) * own for name in names})
+            for id_, cost in problem[1].items()
+            for own in [shared if common else rng.uniform(0.95, 1.05)]
         }
 
-    allocation, changes = plan(asked, noisy(), Capacity(cpu_ms)), 0
+    allocation: Allocation | None = None
+    history: dict[str, list[Service]] = {demand.camera_id: [] for demand in asked}
     for step in range(50):
-        after = plan(asked, noisy(), Capacity(cpu_ms), allocation)
-        changes += step >= 25 and after.services != allocation.services
-        allocation = after
-    assert changes == 0
+        allocation = plan(asked, noisy(), Capacity(cpu_ms), allocation)
+        for id_, service in allocation.services.items():
+            past = history[id_]
+            if step < 5:  # what was granted while all was cheap is found out in the first seconds
+                past.clear()
+            if not past or past[-1] != service:
+                assert service not in past
+                past.append(service)
 
 
 @given(problems(), st.floats(0, 3000))
 def test_only_cameras_of_least_priority_are_shed(
     problem: tuple[list[Demand], dict[str, CameraCost]], cpu_ms: float
 ) -> None:
-    asked = [replace(demand, stale_s=0.0, open_incident=False, moving_tracks=0) for demand in problem[0]]
+    asked = [
+        replace(demand, stale_s=0.0, shed_s=0.0, open_incident=False, moving_tracks=0)
+        for demand in problem[0]
+    ]
     allocation = plan(asked, {d.camera_id: COST for d in asked}, Capacity(cpu_ms))
     shed = [d for d in asked if allocation.services[d.camera_id].shed]
     kept = [d for d in asked if not allocation.services[d.camera_id].shed]
@@ -289,15 +292,15 @@ def _keyframe_looks(demand: Demand) -> float:
 def test_shed_cameras_take_turns() -> None:
     ids = [f"c{k}" for k in range(10)]
     prices = dict.fromkeys(ids, COST)
-    stale, seen, allocation = dict.fromkeys(ids, 0.0), dict.fromkeys(ids, 0), None
+    waited, seen, allocation = dict.fromkeys(ids, 0.0), dict.fromkeys(ids, 0), None
     for _ in range(600):
-        asked = [Demand(id_, 5, active_share=0, stale_s=stale[id_]) for id_ in ids]
+        asked = [Demand(id_, 5, active_share=0, shed_s=waited[id_]) for id_ in ids]
         allocation = plan(asked, prices, Capacity(20 + 5 * 7.0), allocation)
         for id_, service in allocation.services.items():
-            stale[id_] = stale[id_] + 1 if service.shed else 0.0
+            waited[id_] = waited[id_] + 1 if service.shed else 0.0
             seen[id_] += not service.shed
     assert min(seen.values()) > 200
-    assert max(stale.values()) <= 2 * ROTATE_S
+    assert max(waited.values()) <= 2 * ROTATE_S
 
 
 def _above(allocation: Allocation, tier: Tier) -> float:
