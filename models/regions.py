@@ -16,9 +16,9 @@ Recall of people and CPU a look, 1080p at 5 fps, tracking of the regions include
 | whole picture, 832x480 | 0.96, 94 ms | 0.85, 95 ms | 0.92, 92 ms |
 | 2 x 2 tiles | 0.91, 106 ms | 0.83, 108 ms | 0.89, 106 ms |
 
-So there are no tiles here: an input of twice the size sees more for less, and no seam cuts who stands close by
-(on footage of one large person, tiles find 1 %). Nor do several cameras share a canvas: five cameras' regions
-cost 17.1 ms a camera apart and 17.8 ms packed, as gutters and padding outweigh the runs saved.
+So there are no tiles here: an input of twice the size sees more for less, and no seam cuts people who are
+near (on footage of one large person, tiles find 1 %). Nor do several cameras share a canvas: the regions of
+five cost 17.1 ms a camera apart and 17.8 ms packed, with the same recall within 0.02.
 """
 
 import itertools
