@@ -61,7 +61,7 @@ class Effort:
     seconds: float
 
 
-QUICK = Effort(1, 0.5, 1, 0, 8.0, 26.0)
+QUICK = Effort(1, 1.0, 1, 0, 8.0, 26.0)
 FULL = Effort(3, 2.0, 6, 3, 60.0, 180.0)
 FEWER = Effort(2, 1.0, 5, 0, 60.0, 120.0)
 
