@@ -181,7 +181,8 @@ def run(jobs: Sequence[tuple[str, Mapping[str, Any]]], folder: Path) -> list[Obs
             started.append((process, paths))
         for process, paths in started:
             if process.wait() != 0:
-                raise RuntimeError(f"a measuring process failed:\n{paths[2].read_text()[-3000:]}")
+                words = paths[2].read_text()[-3000:]
+                raise RuntimeError(f"a measuring process ended with {process.returncode}:\n{words}")
     finally:
         for process, _ in started:
             process.kill()
