@@ -35,8 +35,6 @@ STICKINESS: Final = 1.25
 """How much more value per cost a new rate must bring before it displaces one that is held."""
 ROTATE_S: Final = 30.0
 """Among equals that cannot all be served, one that went without for so long goes before the others."""
-DENSITY_PERIOD_FPS: Final = 0.5
-"""How often density is estimated where it is not estimated with every look."""
 _SPACING: Final = 1.3
 # Rungs closer than this to the wanted rate are left out, and each rung's value per cost is at least so much
 # less than the rung below has: more than STICKINESS, so that no camera keeps two rungs more than its equal.
@@ -220,7 +218,6 @@ class _Grants:
         self._extra_ms = np.zeros(n)
         self._lane_ms = table.lane
         self._lane_share = np.divide(table.lane, table.look, out=np.ones(n), where=table.look > 0)
-        self._paid_looks = table.share * DENSITY_PERIOD_FPS  # density is estimated so often in any case
 
     def run(self, steps: _Steps) -> None:
         """Grant in order what fits. What does not fit is passed over, with all that rests on it."""
@@ -246,11 +243,8 @@ class _Grants:
 
     def _prices(self, tier: Tier, camera: Ints, cpu: Floats, looks: Floats) -> tuple[Floats, Floats]:
         """CPU and lane, in milliseconds a second, of each step of a tier."""
-        if tier == Tier.TILES:
+        if tier in (Tier.TILES, Tier.DENSITY):
             cpu = cpu * self.looks[camera]
-            return cpu, cpu * self._lane_share[camera]
-        if tier == Tier.DENSITY:
-            cpu = cpu * np.maximum(self.looks[camera] - self._paid_looks[camera], 0)
             return cpu, cpu * self._lane_share[camera]
         extra = looks * self._extra_ms[camera]
         return cpu + extra, looks * self._lane_ms[camera] + extra * self._lane_share[camera]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_FPS: Final = 60.0
+DENSITY_PERIOD_S: Final = 2.0
+"""How often density is estimated where it is not estimated with every look: its rule's floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Service:
     Attributes:
         fps: analysed pictures a second while the camera is active, 0..60; 0 is keyframes only.
         tiles: large scenes are also looked at in tiles (or at a larger model input).
-        density: the crowd's density is estimated.
+        density: the crowd's density is estimated with every look, not only every `DENSITY_PERIOD_S`.
         shed: nothing of the camera is decoded, not even its keyframes: it is blind, and said to be.
 
     Raises:

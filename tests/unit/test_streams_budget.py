@@ -67,7 +67,7 @@ def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     looks = active * given_fps(demand, service) + idle * min(demand.idle_fps, demand.wanted_fps)
     decode = max(cost.decode_ms_per_s - cost.keyframe_ms_per_s, 0) if service.fps else 0
     extra = cost.tiles_ms * service.tiles * looks
-    extra += cost.density_ms * service.density * max(looks - active * 0.5, 0)
+    extra += cost.density_ms * service.density * looks
     return (
         cost.demux_ms_per_s + cost.keyframe_ms_per_s + demand.decoded * decode + looks * cost.look_ms + extra
     )
