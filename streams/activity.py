@@ -99,6 +99,7 @@ class ActivityGate:
         self._clock = PacketClock()
         self._keyframe_s: float | None = None
         self._gop_s: float | None = None
+        self._mean_gop_s: float | None = None
         self._unshown = 0
         self._moving_s: float | None = None
         self._waking_s = 0.0
@@ -133,6 +134,16 @@ class ActivityGate:
     def time_s(self) -> float:
         """Camera seconds of the last packet, never falling."""
         return self._clock.now_s
+
+    @property
+    def fps(self) -> float | None:
+        """Packets per camera second, averaged over the last 50 or so; None before there were as many."""
+        return 1.0 / self._clock.step_s if self._clock.known and self._clock.step_s > 0 else None
+
+    @property
+    def keyframe_s(self) -> float | None:
+        """Camera seconds from keyframe to keyframe, averaged over a few; None before there were two."""
+        return self._mean_gop_s
 
     def interrupted(self) -> None:
         """The stream was opened anew: what is known of the scene stays, the packets' run does not."""
@@ -173,6 +184,8 @@ class ActivityGate:
             # The longest of late: one keyframe more (a scene cut) does not make keyframes frequent.
             gop_s = now_s - self._keyframe_s
             self._gop_s = gop_s if self._gop_s is None else max(gop_s, 0.8 * self._gop_s)
+            mean_s = self._mean_gop_s
+            self._mean_gop_s = gop_s if mean_s is None else mean_s + 0.25 * (gop_s - mean_s)
         self._keyframe_s = now_s
 
     def _pause_s(self) -> float | None:
@@ -271,6 +284,7 @@ class PacketClock:
     """
 
     _SETTLING = 100
+    _KNOWN = 50
     _REORDERED_S = 1.0
     _PATIENCE = 16
 
@@ -281,12 +295,17 @@ class PacketClock:
         self._nominal_s = nominal_s
         self._latest_s: float | None = None
         self._standing = 0
-        self._settling = self._SETTLING
+        self._packets = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether `step_s` is of the stream and not the nominal one."""
+        return self._packets > self._KNOWN
 
     @property
     def settled(self) -> bool:
         """Whether there were packets enough for the averages."""
-        return self._settling == 0
+        return self._packets >= self._SETTLING
 
     def restart(self) -> None:
         """The stamps begin anew."""
@@ -294,11 +313,13 @@ class PacketClock:
 
     def tick(self, pts_s: float | None) -> bool:
         """Go on by one packet; whether it is shown before one that came earlier."""
-        self._settling -= self._settling > 0
         before_s = self.now_s
         late = self._advance(pts_s)
-        self.step_s += 0.02 * (self.now_s - before_s - self.step_s)
-        self.late_share += 0.02 * (late - self.late_share)
+        # The mean of what there was, until that is the last 50 or so; the first packet has no step.
+        gain = max(0.02, 1.0 / max(1, self._packets))
+        self._packets += 1
+        self.step_s += gain * (self.now_s - before_s - self.step_s)
+        self.late_share += gain * (late - self.late_share)
         return late
 
     def _advance(self, pts_s: float | None) -> bool:

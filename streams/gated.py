@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from streams.activity import Activity, ActivityGate, Decision, GateOptions
 from streams.decode import DecodedPicture, Decoder
@@ -72,6 +73,8 @@ class GateCounts:
         transitions: changes of activity.
         missed: keyframes that showed motion which packets had not told.
         false_wakes: wakes by packets that pixels did not bear out.
+        fps: packets per camera second; None until known.
+        keyframe_s: camera seconds from keyframe to keyframe; None until known.
     """
 
     activity: Activity = "active"
@@ -86,6 +89,12 @@ class GateCounts:
     transitions: int = 0
     missed: int = 0
     false_wakes: int = 0
+    fps: float | None = None
+    keyframe_s: float | None = None
+
+
+Work = Literal["keyframe", "decode"]
+"""A keyframe decoded alone and looked at; or decoding in the run, and catching up."""
 
 
 class GatedDecoder:
@@ -93,6 +102,11 @@ class GatedDecoder:
 
     What is caught up is decoded in full and only its newest picture is looked at and wanted: the older ones
     would be superseded in the mailbox before analysis could take them, and are too old to act upon.
+
+    Attributes:
+        gate: what decides; any thread may set its `service` and `attention`.
+        timeline: the camera's repaired clock.
+        work: what the last `feed` or `finish` did with the decoder; None where it left it alone.
 
     Args:
         analysed_fps: pictures wanted a second of camera time while active, above 0, until told otherwise.
@@ -102,6 +116,7 @@ class GatedDecoder:
 
     def __init__(self, analysed_fps: float, options: GateOptions, *, realtime: bool) -> None:
         self.gate = ActivityGate(options)
+        self.work: Work | None = None
         self.timeline = Timeline() if realtime else Timeline(tolerance_s=_UNTIMED_TOLERANCE_S)
         self._motion = Motion()
         self._buffer = GopBuffer()
@@ -138,6 +153,8 @@ class GatedDecoder:
             gate.transitions.total(),
             gate.missed,
             gate.false_wakes,
+            gate.fps,
+            gate.keyframe_s,
         )
 
     def opened(self, decoder: Decoder, *, again: bool) -> None:
@@ -165,6 +182,7 @@ class GatedDecoder:
         decoder = self._decoder
         if decoder is None:
             raise RuntimeError("open a stream before feeding packets")
+        self.work = None
         self._follow_service()
         self._remember(packet, seen)
         gate, buffer = self.gate, self._buffer
@@ -182,9 +200,11 @@ class GatedDecoder:
         """The stream ended: pictures the decoder still holds back."""
         if self._decoder is None or not self._decoder.continuous:
             return []
+        self.work = "decode"
         return self._show(self._decoder.flush(), seen, all_of_them=True)
 
     def _look_at(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
+        self.work = "keyframe"
         self._buffer.hold(packet)
         pictures = decoder.keyframe(packet)
         if decoder.continuous:
@@ -196,6 +216,7 @@ class GatedDecoder:
         return self._show(pictures, seen, all_of_them=False)
 
     def _decode(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
+        self.work = "decode"
         buffer = self._buffer
         if len(buffer) == 0 and decoder.continuous and not packet.keyframe:  # the usual case
             return self._show(self._decoded(decoder, packet), seen, all_of_them=True)

@@ -2,6 +2,8 @@
 
 import random
 import threading
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Protocol
@@ -15,6 +17,7 @@ from streams.decode import Decoder
 from streams.errors import StreamEndedError, StreamError
 from streams.frame import Frame, Picture
 from streams.gated import GateCounts, GatedDecoder, Seen, Shown
+from streams.meter import Meter
 from streams.packet import PacketSource
 from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
@@ -94,6 +97,14 @@ class ReaderStatus:
         transitions: changes of activity.
         missed: keyframes that showed motion which packets had not told.
         false_wakes: wakes by packets that pixels did not bear out.
+        fps: packets per camera second; None until known.
+        keyframe_s: camera seconds from keyframe to keyframe; None until known.
+        spent: by stage, CPU milliseconds of the reader's own thread since it started, and calls. `keyframe`:
+            keyframes decoded alone and compared. `decode`: pictures decoded in the run and to catch up,
+            compared where that was due. `demux`: packets, and all else that the thread does. With
+            `decode_threads` above 1, the decoder's other threads come on top.
+        late: packets left undecoded because the reader had fallen behind.
+        lag_s: seconds by which it is behind now.
     """
 
     state: ReaderState
@@ -120,6 +131,11 @@ class ReaderStatus:
     transitions: int = 0
     missed: int = 0
     false_wakes: int = 0
+    fps: float | None = None
+    keyframe_s: float | None = None
+    spent: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    late: int = 0
+    lag_s: float = 0.0
 
 
 class Reader:
@@ -133,9 +149,10 @@ class Reader:
         clock: stamps frames, paces files and times retries.
         rng: jitter of the retries.
         opener: opens sources.
+        cpu_s: CPU seconds of the thread that asks.
     """
 
-    def __init__(  # noqa: PLR0913 - the opener is a seam for tests and has a default
+    def __init__(  # noqa: PLR0913 - the last two are seams for tests and have defaults
         self,
         camera_id: str,
         url: SourceUrl,
@@ -145,6 +162,7 @@ class Reader:
         rng: random.Random,
         *,
         opener: OpenSource = open_source,
+        cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.camera_id = camera_id
         self._url = url
@@ -156,6 +174,7 @@ class Reader:
         self._gated = GatedDecoder(
             options.analysed_fps, GateOptions(enabled=options.gate), realtime=options.source.realtime
         )
+        self._meter = Meter(("demux", "keyframe", "decode"), cpu_s)
         self._tally = Tally()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -214,10 +233,12 @@ class Reader:
             decoded=self._decoded,
             decode_errors=self._errors,
             timeline_repairs=timeline.repairs + timeline.repeats,
+            spent=self._meter.spent,
             **{name: getattr(counts, name) for name in _GATE_FIELDS},
         )
 
     def _run(self) -> None:
+        self._meter.begin()
         while not self._stop.is_set():
             try:
                 self._session()
@@ -226,6 +247,7 @@ class Reader:
             except Exception as error:  # noqa: BLE001 - one camera's crash is that camera's
                 self._failed(f"{type(error).__name__}: {self._url.scrub(str(error))}")
         self._report(force=True)
+        self._meter.add("demux", 0)
         self._enter("stopped")
 
     def _failed(self, reason: str) -> None:
@@ -253,13 +275,22 @@ class Reader:
                 for packet in source.packets():
                     if self._stop.is_set():
                         return
+                    self._meter.add("demux", 1)
                     now = self._now()
-                    self._emit(self._gated.feed(packet, now), now)
+                    self._emit(self._metered(self._gated.feed(packet, now)), now)
                     self._count(now, errors_before + decoder.errors)
             except StreamEndedError:
+                self._meter.add("demux", 0)
                 now = self._now()
-                self._emit(self._gated.finish(now), now)
+                self._emit(self._metered(self._gated.finish(now)), now)
                 raise
+
+    def _metered(self, pictures: list[Shown]) -> list[Shown]:
+        """Book what decoding took; if the decoder was left alone, it goes with the next packet's reading."""
+        work = self._gated.work
+        if work is not None:
+            self._meter.add(work, 1 if work == "keyframe" else len(pictures))
+        return pictures
 
     def _now(self) -> Seen:
         return Seen(self._clock.monotonic(), self._clock.utc())

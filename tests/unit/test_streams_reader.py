@@ -3,6 +3,7 @@
 import itertools
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -108,9 +109,11 @@ class Running:
         options: ReaderOptions,
         clock: Clock,
         prepare: Callable[[Reader], None] = lambda reader: None,
+        cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.sink = CollectingSink()
-        self.reader = Reader("gate-2", URL, options, self.sink, clock, random.Random(1), opener=opener)
+        rng = random.Random(1)
+        self.reader = Reader("gate-2", URL, options, self.sink, clock, rng, opener=opener, cpu_s=cpu_s)
         prepare(self.reader)
         self.reader.start()
 
@@ -394,3 +397,47 @@ def test_a_service_is_kept_to(visit: MotionClip) -> None:
     assert status.decoded == 15
     assert status.undecoded + status.held == len(visit.packets) - 15
     assert all(frame.keyframe for frame in running.sink.frames)
+
+
+class CountingCpu:
+    """A thread's CPU clock: each look at it is a millisecond later."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return 7.0 + self.looks * 1e-3
+
+
+def test_cpu_is_metered_by_stage_and_adds_up(visit: MotionClip) -> None:
+    cpu, clock = CountingCpu(), TimedClock()
+    broken = TimedSource(visit.info, [*visit.packets[:400], ReadError("broke")], clock=clock)
+    rest = TimedSource(visit.info, [*visit.packets[400:], StreamEndedError("ended")], clock=clock)
+    opener = ScriptedOpener(broken, rest, OpenError("gone"))
+    options = ReaderOptions(SourceOptions(realtime=True))
+    untouched = {"demux": (0.0, 0), "keyframe": (0.0, 0), "decode": (0.0, 0)}
+
+    def prepare(reader: Reader) -> None:
+        assert reader.status().spent == untouched
+
+    running = Running(opener, options, clock, prepare, cpu)
+    running.until("retrying", reconnects=1)
+    running.reader.stop()
+    status = running.reader.status()
+    assert {stage: calls for stage, (_, calls) in status.spent.items()} == {
+        "demux": status.packets,
+        "keyframe": status.looks,
+        "decode": status.decoded - status.looks,
+    }
+    assert status.packets == len(visit.packets)
+    assert status.looks > 0
+    # The first look at the thread's clock is its start, the last its end.
+    assert sum(ms for ms, _ in status.spent.values()) == pytest.approx(cpu.looks - 1)
+    assert cpu.looks <= 2 * status.packets + 8
+
+
+def test_how_often_packets_and_keyframes_come_is_told(visit: MotionClip) -> None:
+    status = watch(visit).reader.status()
+    assert status.fps == pytest.approx(25.0, rel=0.01)
+    assert status.keyframe_s == pytest.approx(2.0, rel=0.01)
