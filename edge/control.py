@@ -54,7 +54,6 @@ class CameraReading:
         moving_tracks: moving objects in view.
         delivered: pictures analysed since the start.
         lost: wanted pictures that expired or were superseded since the start.
-        tiles: inferences that tiles would add to a look; 0 where it is not looked at in tiles.
     """
 
     up: bool
@@ -65,7 +64,6 @@ class CameraReading:
     moving_tracks: int = 0
     delivered: int = 0
     lost: int = 0
-    tiles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, shar
         idle_fps=IDLE_LOOKS_FPS,
         open_incident=reading.open_incident,
         moving_tracks=reading.moving_tracks,
-        tiles=reading.tiles > 0,
+        tiles=camera.detail == "high",
         density=any(rule.kind == "crowd.density" for rule in camera.rules),
     )
 
@@ -272,7 +270,7 @@ class Controller:
             stale_s, shed_s = self._blind.waited_s(camera.id, now_s), self._shed.waited_s(camera.id, now_s)
             demands.append(replace(demand, stale_s=stale_s, shed_s=shed_s) if stale_s or shed_s else demand)
             if seen.up:
-                cost = self._meter.cost(camera.id, stream, factors=factors, tiles=seen.tiles)
+                cost = self._meter.cost(camera.id, stream, factors=factors)
                 costs[camera.id] = with_lane(cost, self._threads)
             else:  # it costs nothing while it is away, and begins with what it had
                 costs[camera.id] = _NOTHING

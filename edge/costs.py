@@ -17,18 +17,31 @@ from edge.config import Section
 from edge.errors import EdgeError
 from streams.demand import CameraCost
 
-Stage = Literal["demux", "keyframe", "decode", "look"]
-"""Reading a packet, decoding a keyframe alone, decoding a picture, analysing a picture."""
-STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look")
+Stage = Literal["demux", "keyframe", "decode", "look", "tiles"]
+"""Reading a packet, decoding a keyframe alone, decoding a picture, analysing a picture, and what that costs
+more where the picture is looked at from closer, too."""
+STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look", "tiles")
 SourceKind = Literal["rtsp", "http", "file", "sim"]
+SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
+    "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "file": "file", "sim": "sim",
+}  # fmt: skip
+"""By scheme of a source's address."""
+TILES_LOOKS: Final = 1.5
+"""What a closer look adds, in usual ones, until it is measured: 0.5 where few people are, 2.7 where many."""
 
 KEPT: Final = "costs.json"
 """Where a node keeps what it measured, in its data folder."""
 KEYFRAME_LOOKS_PER_S: Final = 2.0
 """An idle camera's keyframes are looked at no more often."""
-_MEMORY: Final[Mapping[Stage, float]] = {"demux": 500.0, "keyframe": 10.0, "decode": 250.0, "look": 30.0}
+_MEMORY: Final[Mapping[Stage, float]] = {
+    "demux": 500.0,
+    "keyframe": 10.0,
+    "decode": 250.0,
+    "look": 30.0,
+    "tiles": 30.0,
+}
 """Calls after which a change has gone into the average by 63 %: some ten seconds of each."""
-_ENOUGH: Final[Mapping[Stage, int]] = {"demux": 100, "keyframe": 3, "decode": 50, "look": 10}
+_ENOUGH: Final[Mapping[Stage, int]] = {"demux": 100, "keyframe": 3, "decode": 50, "look": 10, "tiles": 10}
 """Calls from which a camera's own figure is believed."""
 
 Ms = Annotated[float, Field(ge=0, le=60_000)]
@@ -89,8 +102,8 @@ class CostTable(Section):
 
     def unit_ms(self, stage: Stage, stream: Stream, detector: str) -> float:
         """Milliseconds of one call of a stage."""
-        if stage == "look":
-            return _of(self.look_ms, detector)
+        if stage in ("look", "tiles"):
+            return _of(self.look_ms, detector) * (TILES_LOOKS if stage == "tiles" else 1.0)
         if stage == "demux":
             per_mp = self.demux_ms_per_mp.get(stream.kind, 0.0)
             return self.demux_ms.get(stream.kind, 0.0) + per_mp * stream.megapixels
@@ -165,6 +178,15 @@ class CostMeter:
                 cpu_ms / calls, calls, _MEMORY[stage]
             )
 
+    def add_look(self, camera_id: str, cpu_ms: float, *, closely: bool) -> None:
+        """Tell what analysing a picture has cost; of one looked at from closer, too, the rest is for that."""
+        with self._lock:
+            usual = self._averages.get((camera_id, "look"))
+        if closely and usual is not None:
+            self.add(camera_id, "tiles", max(cpu_ms - usual.ms, 0.0))
+            cpu_ms = min(cpu_ms, usual.ms)
+        self.add(camera_id, "look", cpu_ms)
+
     def seen(self, camera_id: str, stream: Stream) -> None:
         """Tell what a camera's stream is like; another size makes its measured costs void."""
         with self._lock:
@@ -201,7 +223,7 @@ class CostMeter:
         return self.table.unit_ms(stage, stream, self.detector) * factor
 
     def cost(
-        self, camera_id: str, stream: Stream, *, factors: Mapping[Stage, float] | None = None, tiles: int = 0
+        self, camera_id: str, stream: Stream, *, factors: Mapping[Stage, float] | None = None
     ) -> CameraCost:
         """What a camera costs.
 
@@ -209,7 +231,6 @@ class CostMeter:
             camera_id: the camera.
             stream: what its stream is like.
             factors: from `factors`, when they are known for many cameras at once.
-            tiles: inferences that tiles add to a look.
         """
         by = self.factors() if factors is None else factors
         unit = {stage: self.unit_ms(camera_id, stage, stream, by[stage]) for stage in STAGES}
@@ -218,7 +239,7 @@ class CostMeter:
             keyframe_ms_per_s=unit["keyframe"] * stream.keyframe_fps,
             decode_ms_per_s=unit["decode"] * stream.fps,
             look_ms=unit["look"],
-            tiles_ms=tiles * unit["look"],
+            tiles_ms=unit["tiles"],
         )
 
     def measured(self) -> CostTable:

@@ -1,18 +1,21 @@
 """The line on one screen: frame → detections → tracks → observations → incidents → events in the outbox."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event as Flag
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from edge.events import EventDraft
 from edge.metrics import Metrics
+from edge.sight import Glance
 from edge.watch import CameraWatch
 from models.detections import Detections
 from streams.clock import Clock
-from streams.frame import Frame, Picture
+from streams.frame import Frame
+from streams.service import Service
 from streams.stats import Tally
 
 log = structlog.get_logger(__name__)
@@ -24,21 +27,38 @@ PATIENCE_S = 0.2
 class FrameSource(Protocol):
     """Where the line takes its frames from: the mailbox, which decides whose turn it is."""
 
-    def take(self, timeout_s: float) -> Frame | None:
-        """The next frame to analyse, or None when none came in time."""
+    def take_many(self, limit: int, timeout_s: float) -> list[Frame]:
+        """The next frames to analyse, each of another camera; empty when none came in time."""
         ...
 
 
-class FrameDetector(Protocol):
-    """What finds objects in a picture."""
+class FrameSight(Protocol):
+    """What finds objects in pictures."""
 
     @property
     def name(self) -> str:
         """The model's name."""
         ...
 
-    def detect(self, picture: Picture) -> Detections:
-        """Objects in the picture, low scores included."""
+    @property
+    def batch(self) -> int:
+        """How many pictures it takes at once, at most."""
+        ...
+
+    def look(self, glances: Sequence[Glance]) -> list[Detections]:
+        """Objects in each picture, low scores included."""
+        ...
+
+
+class Attention(Protocol):
+    """How much the line may spend: the budget, as the line sees it."""
+
+    def service(self, camera_id: str) -> Service | None:
+        """What a camera is granted; None before the first plan."""
+        ...
+
+    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
+        """Tell what a picture has cost, and how old it was afterwards."""
         ...
 
 
@@ -49,52 +69,98 @@ class Pipeline:
         failures: frames by camera whose analysis failed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it is where all parts meet
         self,
         frames: FrameSource,
-        detector: FrameDetector,
+        sight: FrameSight,
         watches: Mapping[str, CameraWatch],
         save: Callable[[Sequence[EventDraft]], None],
         metrics: Metrics,
+        *,
+        attention: Attention,
         clock: Clock,
     ) -> None:
         self.failures: Counter[str] = Counter()
         self._frames = frames
-        self._detector = detector
+        self._sight = sight
         self._watches = watches
         self._save = save
         self._metrics = metrics
+        self._attention = attention
         self._clock = clock
         self._tally = Tally()
 
     def run(self, stop: Flag) -> None:
         """Analyse until `stop` is set, then end the incidents that are open."""
         while not stop.is_set():
-            frame = self._frames.take(PATIENCE_S)
-            if frame is not None:
-                self.look(frame)
+            frames = self._frames.take_many(self._sight.batch, PATIENCE_S)
+            if frames:
+                self.look(frames)
             for trouble, times in self._tally.drain(self._clock.monotonic()).items():
                 log.warning("analysis failed", trouble=trouble, times=times)
         for watch in self._watches.values():
             self._save(watch.close(self._clock.utc()))
 
-    def look(self, frame: Frame) -> None:
-        """One frame's way, from pixels to events on disk."""
-        watch = self._watches[frame.camera_id]
-        started_s = self._clock.monotonic()
+    def look(self, frames: Sequence[Frame]) -> None:
+        """The way of frames of different cameras, from pixels to events on disk."""
+        began = _Mark(self._clock)
         try:
-            detections = self._detector.detect(frame.picture)
-            inferred_s = self._clock.monotonic()
-            drafts = watch.update(detections, frame.pts_s, frame.seen_utc)
+            found = self._sight.look([self._glance(frame) for frame in frames])
         except Exception as exc:  # noqa: BLE001 - whatever one camera's picture breaks, the others go on
-            self.failures[frame.camera_id] += 1
-            self._tally.add(f"{frame.camera_id}: {type(exc).__name__}: {exc}")
+            if len(frames) == 1:
+                self._failed(frames[0], exc)
+            else:
+                for frame in frames:
+                    self.look([frame])
             return
-        analysed_s = self._clock.monotonic()
+        each = _Mark(self._clock).since(began, len(frames))
+        for frame, detections in zip(frames, found, strict=True):
+            self._metrics.observe_stage(self._sight.name, "infer", each.host_s)
+            self._analyse(frame, detections, each.cpu_ms)
+
+    def _glance(self, frame: Frame) -> Glance:
+        return Glance(frame, self._watches[frame.camera_id].known, self._closely(frame.camera_id))
+
+    def _closely(self, camera_id: str) -> bool:
+        service = self._attention.service(camera_id)
+        return service is not None and service.tiles
+
+    def _analyse(self, frame: Frame, detections: Detections, cpu_ms: float) -> None:
+        watch, began = self._watches[frame.camera_id], _Mark(self._clock)
+        try:
+            drafts = watch.update(detections, frame.pts_s, frame.seen_utc)
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._failed(frame, exc)
+            return
         watch.seen_mono_s = frame.seen_mono_s
-        self._metrics.observe_stage(self._detector.name, "infer", inferred_s - started_s)
-        self._metrics.observe_stage(self._detector.name, "analyse", analysed_s - inferred_s)
-        self._metrics.observe_frame_age(analysed_s - frame.seen_mono_s)
+        spent, age_s = _Mark(self._clock).since(began), self._clock.monotonic() - frame.seen_mono_s
+        self._metrics.observe_stage(self._sight.name, "analyse", spent.host_s)
+        self._metrics.observe_frame_age(age_s)
+        closely = self._closely(frame.camera_id)
+        self._attention.looked(frame.camera_id, cpu_ms + spent.cpu_ms, age_s, closely=closely)
         if drafts:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)
+
+    def _failed(self, frame: Frame, exc: Exception) -> None:
+        self.failures[frame.camera_id] += 1
+        self._tally.add(f"{frame.camera_id}: {type(exc).__name__}: {exc}")
+
+
+class _Spent(NamedTuple):
+    host_s: float
+    cpu_ms: float
+
+
+class _Mark:
+    """A moment, by the host's clock and by what this thread has used of the processor."""
+
+    __slots__ = ("_cpu_s", "_host_s")
+
+    def __init__(self, clock: Clock) -> None:
+        self._host_s = clock.monotonic()
+        self._cpu_s = time.thread_time()
+
+    def since(self, earlier: "_Mark", share: int = 1) -> _Spent:
+        """What has passed since another moment, divided among so many."""
+        return _Spent((self._host_s - earlier._host_s) / share, (self._cpu_s - earlier._cpu_s) * 1e3 / share)

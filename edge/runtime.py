@@ -17,6 +17,7 @@ from edge.broker import MAX_ENTRIES, EmbeddedBroker
 from edge.config import CameraConfig, Config
 from edge.errors import BrokerError, EdgeError
 from edge.events import Event, EventContext
+from edge.governor import Governor
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
@@ -25,6 +26,7 @@ from edge.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.saver import Saver
+from edge.sight import Sight
 from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
 from edge.watch import CameraWatch
 from models.detector import Detector
@@ -71,6 +73,7 @@ class Node:
         self._watches: dict[str, CameraWatch] = {}
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._books = Books(config, self._speaker, clock)
+        self._governor = Governor(config, clock)
         self._health = Health(
             {camera.id: (camera, self._context(camera)) for camera in config.cameras},
             self._speaker,
@@ -157,7 +160,13 @@ class Node:
 
     def _start_pipeline(self, stack: AsyncExitStack) -> None:
         self._pipeline = Pipeline(
-            self._mailbox, self._detector, self._watches, self._saver.save, self._metrics, self._clock
+            self._mailbox,
+            Sight(self._detector),
+            self._watches,
+            self._saver.save,
+            self._metrics,
+            attention=self._governor,
+            clock=self._clock,
         )
         thread = Thread(target=self._run_pipeline, name="pipeline", daemon=True)
         stack.push_async_callback(asyncio.to_thread, self._stop_pipeline, thread)
@@ -174,7 +183,7 @@ class Node:
                 self._loop.call_soon_threadsafe(self._fail, exc)
 
     async def _tend(self) -> None:
-        """Twice a second: the cameras' pulses, the heartbeat, the embedded server's life."""
+        """Twice a second: the cameras' pulses, the heartbeat, the budget, the embedded server's life."""
         while True:
             await asyncio.to_thread(self._tend_once)
             await asyncio.sleep(HEALTH_PERIOD_S)
@@ -182,7 +191,9 @@ class Node:
     def _tend_once(self) -> None:
         pulses = {id_: self._pulse(id_) for id_ in self._readers}
         self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
-        self._saver.save(self._books.step(self._readers, self._mailbox, {}, self._pipeline.failures))
+        self._governor.step(self._readers, self._mailbox, self._watches)
+        services = self._governor.services
+        self._saver.save(self._books.step(self._readers, self._mailbox, services, self._pipeline.failures))
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:
                 self._broker.restart()
@@ -213,6 +224,7 @@ class Node:
 
     def _close_books(self) -> None:
         self._saver.save(self._books.close())
+        self._governor.keep()
 
     def _stop_readers(self) -> None:
         threads = [Thread(target=reader.stop) for reader in self._readers.values()]
@@ -297,6 +309,7 @@ class Node:
             faults,
             self._detector.sha256,
             readers,
+            self._governor.plan,
             coverage=self._books.totals(),
         )
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge.analysis import Analysis, ZoneCount
 from edge.config import CameraConfig
 from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_event
@@ -33,6 +36,7 @@ class CameraWatch:
         open_incidents: as `kind/zone`, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
+        known: (n, 4) boxes of who or what was there at the last look, fractions of the picture.
         seen_mono_s: host time of the last analysed picture; None before the first.
     """
 
@@ -50,6 +54,7 @@ class CameraWatch:
         self.open_incidents: tuple[str, ...] = ()
         self.attend: Callable[[bool], None] = lambda _: None
         self.seen_mono_s: float | None = None
+        self.known: NDArray[np.float32] = np.zeros((0, 4), np.float32)
         self._context = context
         self._model = ModelRef(name=detector.name, sha256=detector.sha256)
         self._tracker = tracker
@@ -68,6 +73,7 @@ class CameraWatch:
             utc: wall time of the picture, for labels.
         """
         tracks = self._tracker.update(detections, pts_s)
+        self.known = tracks.xyxy
         look = self._analysis.update(tracks, pts_s)
         self.zones = dict(look.zones)
         self._pts_s = pts_s

@@ -50,7 +50,11 @@ def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> tuple[s
 
 
 class Session:
-    """One loaded network. `run` may be called from one thread at a time."""
+    """One loaded network. `run` may be called from one thread at a time.
+
+    Attributes:
+        batches: whether the network takes several pictures at once.
+    """
 
     def __init__(self, model: ModelFile, providers: Sequence[str] = (), threads: int = 1) -> None:
         """Verify the model's hash, then load it.
@@ -72,6 +76,7 @@ class Session:
             raise SessionError(f"{model.weights}: ONNX Runtime refuses it: {error}") from None
         self._input = _check_input(model, self._session.get_inputs())
         self._outputs = tuple(output.name for output in self._session.get_outputs())
+        self.batches = not isinstance(self._session.get_inputs()[0].shape[0], int)
         self._name = model.manifest.name
         if wanting := [name for name in chosen if name not in self.providers]:
             self._say_missing(providers, wanting)
@@ -82,6 +87,11 @@ class Session:
         """Execution providers in use, best first."""
         return tuple(self._session.get_providers())
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether a GPU does the work: a batch costs hardly more than a picture there, new sizes a lot."""
+        return self.providers[0] in PREFERENCE[:2]
+
     def _say_missing(self, wanted: Sequence[str], missing: Sequence[str]) -> None:
         """ONNX Runtime drops a provider whose libraries it cannot load without a word; say it."""
         text = f"{', '.join(missing)} could not start; in use: {', '.join(self.providers)}"
@@ -90,8 +100,9 @@ class Session:
         log.warning("execution provider unavailable", model=self._name, reason=text)
 
     def run(self, tensor: NDArray[Any]) -> Mapping[str, NDArray[Any]]:
-        """Outputs by name for one input tensor, (1, 3, h, w) or (1, h, w, 3) as the manifest says.
+        """Outputs by name for one input tensor, (n, 3, h, w) or (n, h, w, 3) as the manifest says.
 
+        More than one picture (n) is for networks that take `batches`.
         Raises SessionError when inference fails.
         """
         try:

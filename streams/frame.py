@@ -25,6 +25,10 @@ class Picture(Protocol):
         """The picture scaled to `width` x `height`: (height, width, 3) uint8, blue first, C-contiguous."""
         ...
 
+    def crop(self, part: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
+        """A part (left, top, right, bottom, pixels) scaled: (height, width, 3) uint8, blue first."""
+        ...
+
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Brightness alone, scaled to `width` x `height`: (height, width) uint8, C-contiguous."""
         ...

@@ -20,7 +20,7 @@ class Service:
 
     Attributes:
         fps: analysed pictures a second while the camera is active, 0..60; 0 is keyframes only.
-        tiles: large scenes are also looked at in tiles (or at a larger model input).
+        tiles: large scenes are also looked at from closer: in tiles, or with a larger input.
         density: the crowd's density is estimated with every look, not only every `DENSITY_PERIOD_S`.
         shed: nothing of the camera is decoded, not even its keyframes: it is blind, and said to be.
 

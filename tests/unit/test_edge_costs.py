@@ -43,11 +43,22 @@ def test_costs_grow_with_the_picture_and_the_codec() -> None:
 
 
 def test_a_camera_costs_by_the_second_what_its_stages_cost() -> None:
-    cost = CostMeter(TABLE, DETECTOR).cost("gate", HD, tiles=3)
+    cost = CostMeter(TABLE, DETECTOR).cost("gate", HD)
     assert cost.demux_ms_per_s == pytest.approx(7.5)
     assert cost.keyframe_ms_per_s == pytest.approx(TABLE.unit_ms("keyframe", HD, DETECTOR) / 2)
     assert cost.decode_ms_per_s == pytest.approx(TABLE.unit_ms("decode", HD, DETECTOR) * 25)
-    assert (cost.look_ms, cost.tiles_ms) == (20.0, 60.0)
+    assert (cost.look_ms, cost.tiles_ms) == (20.0, 30.0)
+
+
+def test_a_closer_look_is_told_apart_from_the_usual_one() -> None:
+    meter = CostMeter(TABLE, DETECTOR)
+    for _ in range(20):
+        meter.add_look("gate", 10.0, closely=False)
+    for _ in range(20):
+        meter.add_look("gate", 17.0, closely=True)
+    cost = meter.cost("gate", HD)
+    assert (cost.look_ms, cost.tiles_ms) == pytest.approx((10.0, 7.0))
+    assert meter.total_ms == pytest.approx(20 * 10 + 20 * 17)
 
 
 def test_keyframes_that_come_at_every_picture_are_not_all_looked_at() -> None:

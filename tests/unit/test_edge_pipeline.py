@@ -1,10 +1,10 @@
 """The line's own duties: order, isolation, ending. Detector and frames misbehave on script."""
 
 import threading
-from collections import deque
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from edge.config import CameraConfig
 from edge.events import EventContext
@@ -17,6 +17,7 @@ from models.tracker import Tracker
 from streams.clock import SystemClock
 from streams.frame import Frame
 from streams.picture import ArrayPicture
+from streams.service import Service
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PICTURE = ArrayPicture(np.zeros((36, 64, 3), np.uint8))
@@ -25,38 +26,57 @@ SOMEBODY = Detections(
 )
 
 
-class Detector:
-    """Sees what the script says: detections, or an error to raise."""
+class Sight:
+    """Sees what the script says: detections, or an error to raise; of a batch, the first error."""
 
     name = "scripted"
     sha256 = "0" * 64
     class_names = ("person",)
 
-    def __init__(self, script) -> None:
-        self._script = deque(script)
+    def __init__(self, script, batch: int = 1) -> None:
+        self._script = list(script)
+        self.batch = batch
+        self.glances = []
 
-    def detect(self, picture, threshold: float = 0.1) -> Detections:
-        step = self._script.popleft()
-        if isinstance(step, Exception):
-            raise step
-        return step
+    def look(self, glances):
+        self.glances.append(glances)
+        steps = [self._script[round(glance.frame.pts_s / 0.2)] for glance in glances]
+        for step in steps:
+            if isinstance(step, Exception):
+                raise step
+        return steps
 
 
 class Frames:
     """Hands out frames, then sets the flag."""
 
     def __init__(self, frames, stop: threading.Event) -> None:
-        self._frames = deque(frames)
+        self._frames = list(frames)
         self._stop = stop
 
-    def take(self, timeout_s: float) -> Frame | None:
-        if self._frames:
-            return self._frames.popleft()
-        self._stop.set()
-        return None
+    def take_many(self, limit: int, timeout_s: float) -> list[Frame]:
+        given, self._frames = self._frames[:limit], self._frames[limit:]
+        if not given:
+            self._stop.set()
+        return given
 
 
-def watch(camera_id: str, detector: Detector) -> CameraWatch:
+class Attention:
+    """Grants what the test says, and notes what it is told."""
+
+    def __init__(self, service: Service | None = None) -> None:
+        self._service = service
+        self.told = []
+
+    def service(self, camera_id: str) -> Service | None:
+        return self._service
+
+    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
+        assert cpu_ms >= 0
+        self.told.append((camera_id, closely))
+
+
+def watch(camera_id: str, detector: Sight) -> CameraWatch:
     camera = CameraConfig.model_validate(
         {
             "id": camera_id,
@@ -70,21 +90,24 @@ def watch(camera_id: str, detector: Detector) -> CameraWatch:
     return CameraWatch(camera, detector, context, Tracker(0.35, np.random.default_rng(1)), new_id)
 
 
-def run(script, cameras=("a",), looks: int | None = None):
+def run(script, cameras=("a",), batch: int = 1, service: Service | None = None):
     stop, saved, metrics = threading.Event(), [], Metrics()
-    detector = Detector(script)
-    watches = {id_: watch(id_, detector) for id_ in cameras}
+    sight, attention = Sight(script, batch), Attention(service)
+    watches = {id_: watch(id_, sight) for id_ in cameras}
     frames = [
         Frame(cameras[k % len(cameras)], PICTURE, 0.2 * k, 0.2 * k, NOW + timedelta(seconds=0.2 * k))
-        for k in range(looks if looks is not None else len(script))
+        for k in range(len(script))
     ]
-    pipeline = Pipeline(Frames(frames, stop), detector, watches, saved.extend, metrics, SystemClock())
+    pipeline = Pipeline(
+        Frames(frames, stop), sight, watches, saved.extend, metrics, attention=attention, clock=SystemClock()
+    )
     pipeline.run(stop)
-    return [(draft.source.rsplit("/", 1)[1], draft.data.phase) for draft in saved], pipeline, metrics, watches
+    said = [(draft.source.rsplit("/", 1)[1], draft.data.phase) for draft in saved]
+    return said, pipeline, metrics, (watches, sight, attention, saved)
 
 
 def test_what_is_seen_becomes_an_event_and_what_is_open_ends_with_the_line():
-    said, pipeline, metrics, watches = run([SOMEBODY] * 20)
+    said, pipeline, metrics, (watches, _, _, _) = run([SOMEBODY] * 20)
     assert said == [("a", "begin"), ("a", "end")]
     assert not pipeline.failures
     assert watches["a"].open_incidents == ("hazard.intrusion/all",)
@@ -100,14 +123,27 @@ def test_one_camera_s_failures_are_its_own():
     assert dict(pipeline.failures) == {"bad": 20}
 
 
+def test_a_batch_that_fails_is_looked_at_one_by_one():
+    script = [ValueError("bad tensor") if k % 2 else SOMEBODY for k in range(40)]
+    said, pipeline, _, (_, sight, attention, _) = run(script, cameras=("good", "bad"), batch=2)
+    assert [len(glances) for glances in sight.glances[:3]] == [2, 1, 1]
+    assert said == [("good", "begin"), ("good", "end")]
+    assert dict(pipeline.failures) == {"bad": 20}
+    assert attention.told == [("good", False)] * 20
+
+
+def test_who_is_known_and_what_is_granted_goes_with_the_next_picture():
+    _, _, _, (_, sight, attention, _) = run([SOMEBODY] * 3, service=Service(5.0, tiles=True))
+    known = [glance.known.tolist() for (glance,) in sight.glances]
+    assert known[0] == []
+    assert known[-1] == pytest.approx(SOMEBODY.xyxy)
+    assert all(glance.closely for (glance,) in sight.glances)
+    assert attention.told == [("a", True)] * 3
+
+
 def test_events_name_their_model_and_how_well_was_watched():
-    stop, saved = threading.Event(), []
-    detector = Detector([SOMEBODY] * 20)
-    frames = [Frame("a", PICTURE, 0.2 * k, 0.2 * k, NOW) for k in range(20)]
-    Pipeline(
-        Frames(frames, stop), detector, {"a": watch("a", detector)}, saved.extend, Metrics(), SystemClock()
-    ).run(stop)
+    *_, (_, _, _, saved) = run([SOMEBODY] * 20)
     data = saved[-1].data
     assert (data.model.name, data.model.sha256) == ("scripted", "0" * 64)
-    assert data.coverage.analysed_fps == 5.0
+    assert data.coverage.analysed_fps == pytest.approx(5.0)
     assert not data.coverage.degraded

@@ -1,0 +1,176 @@
+"""The budget in force: reads the node once a second, plans, and lets readers and mailbox keep to the plan."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Final
+
+import structlog
+
+from edge.config import CameraConfig, Config
+from edge.control import CameraReading, Controller, NodeReading
+from edge.costs import (
+    KEPT,
+    SOURCE_KINDS,
+    CostError,
+    CostMeter,
+    CostTable,
+    Stage,
+    Stream,
+    load_table,
+    save_table,
+)
+from edge.opening import address
+from edge.watch import CameraWatch
+from streams.clock import Clock
+from streams.demand import Allocation
+from streams.mailbox import FrameCounts, Mailbox
+from streams.reader import Reader, ReaderStatus
+from streams.service import Service
+
+log = structlog.get_logger(__name__)
+
+PERIOD_S: Final = 1.0
+AGES_S: Final = 5.0
+"""Ages of pictures count for so long."""
+_MOST_AGES: Final = 4096
+_READ: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode")
+
+
+class Governor:
+    """Keeps a node within its box. `looked` may be called from one thread, `step` from another.
+
+    Args:
+        config: the node's.
+        clock: when it is time for the next plan.
+        cpu_s: CPU seconds of the process, all threads.
+    """
+
+    def __init__(self, config: Config, clock: Clock, cpu_s: Callable[[], float] = time.process_time) -> None:
+        self._config = config
+        self._clock = clock
+        self._cpu_s = cpu_s
+        self._kept = config.node.data_dir / KEPT
+        self.meter = CostMeter(_costs(config), config.model.detector)
+        self._controller = Controller(config, self.meter)
+        self._kinds = {camera.id: SOURCE_KINDS[address(camera).scheme] for camera in config.cameras}
+        self._spent: dict[tuple[str, Stage], tuple[float, int]] = {}
+        self._ages: deque[tuple[float, float]] = deque(maxlen=_MOST_AGES)
+        self._lock = Lock()
+        self._next_s = clock.monotonic()
+
+    @property
+    def plan(self) -> Allocation | None:
+        """What is in force; None before the first plan."""
+        return self._controller.allocation
+
+    def service(self, camera_id: str) -> Service | None:
+        """What a camera is granted; None before the first plan."""
+        return None if self.plan is None else self.plan.services.get(camera_id)
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """What all cameras are granted; empty before the first plan."""
+        return {} if self.plan is None else self.plan.services
+
+    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
+        """Tell of a picture that was analysed.
+
+        Args:
+            camera_id: whose it was.
+            cpu_ms: CPU milliseconds of its inference and analysis, of the calling thread.
+            age_s: its age afterwards.
+            closely: whether it was looked at twice.
+        """
+        # Inference spreads evenly over its threads, of which the caller measures one.
+        self.meter.add_look(camera_id, cpu_ms * self._config.model.threads, closely=closely)
+        with self._lock:
+            self._ages.append((self._clock.monotonic(), age_s))
+
+    def step(
+        self, readers: Mapping[str, Reader], mailbox: Mailbox, watches: Mapping[str, CameraWatch]
+    ) -> Allocation | None:
+        """Plan if it is time; the new allocation is in force already, None when it was too early."""
+        now_s = self._clock.monotonic()
+        if now_s < self._next_s:
+            return None
+        self._next_s = max(self._next_s + PERIOD_S, now_s)
+        cameras = {
+            camera.id: self._read(
+                camera, readers[camera.id].status(), mailbox.counts(camera.id), watches[camera.id]
+            )
+            for camera in self._config.cameras
+        }
+        reading = NodeReading(cameras, self._cpu_s(), self._age_p99_s(now_s))
+        allocation = self._controller.step(now_s, reading)
+        for camera_id, service in allocation.services.items():
+            readers[camera_id].set_service(service)
+        urgent = {camera_id for camera_id, seen in cameras.items() if seen.open_incident}
+        mailbox.set_services(allocation.services, urgent)
+        return allocation
+
+    def keep(self) -> None:
+        """Write down what was measured, for `sharpeyes plan` and the next start."""
+        try:
+            save_table(self.meter.measured(), self._kept)
+        except OSError as error:
+            log.warning("measured costs are not kept", file=str(self._kept), reason=error.strerror)
+
+    def _read(
+        self, camera: CameraConfig, reader: ReaderStatus, frames: FrameCounts, watch: CameraWatch
+    ) -> CameraReading:
+        stream = self._stream(camera.id, reader)
+        if stream is not None:
+            self.meter.seen(camera.id, stream)
+        self._account(camera.id, reader)
+        unread = reader.late * min(camera.analysed_fps / stream.fps, 1.0) if stream is not None else 0.0
+        return CameraReading(
+            up=reader.state == "up",
+            stream=stream,
+            activity=reader.activity,
+            trusted=reader.trust == "trusted",
+            open_incident=bool(watch.open_incidents),
+            moving_tracks=len(watch.known) if reader.activity == "active" else 0,
+            delivered=frames.delivered,
+            lost=frames.superseded + frames.expired + round(unread),
+        )
+
+    def _stream(self, camera_id: str, reader: ReaderStatus) -> Stream | None:
+        if reader.width is None or reader.height is None or not reader.fps or not reader.keyframe_s:
+            return None
+        return Stream(
+            reader.width,
+            reader.height,
+            reader.fps,
+            reader.keyframe_s,
+            reader.codec or "h264",
+            self._kinds[camera_id],
+        )
+
+    def _account(self, camera_id: str, reader: ReaderStatus) -> None:
+        for stage in _READ:
+            now_ms, now_calls = reader.spent.get(stage, (0.0, 0))
+            before_ms, before_calls = self._spent.get((camera_id, stage), (0.0, 0))
+            if now_calls > before_calls:
+                self.meter.add(camera_id, stage, max(now_ms - before_ms, 0.0), now_calls - before_calls)
+                self._spent[camera_id, stage] = now_ms, now_calls
+
+    def _age_p99_s(self, now_s: float) -> float | None:
+        with self._lock:
+            while self._ages and now_s - self._ages[0][0] > AGES_S:
+                self._ages.popleft()
+            ages = sorted(age_s for _, age_s in self._ages)
+        return ages[min(int(0.99 * len(ages)), len(ages) - 1)] if ages else None
+
+
+def _costs(config: Config) -> CostTable:
+    """What this node measured when it ran before; else what ships."""
+    own = config.node.data_dir / KEPT
+    try:
+        return load_table(own if own.exists() else None)
+    except CostError as error:
+        log.warning("measured costs cannot be used; starting from those that ship", reason=str(error))
+        return load_table()
