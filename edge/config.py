@@ -249,6 +249,10 @@ class CameraConfig(Section):
         "auto",
         description="auto: while nothing moves, decode and analyse keyframes only. off: everything, always.",
     )
+    detail: Literal["usual", "high"] = Field(
+        "usual",
+        description="high: for large scenes, looked at from closer as well; dear, and given up early.",
+    )
     place: Place = Place()
     ground: tuple[GroundPoint, ...] = Field((), max_length=64, description="Surveyed points, four or more.")
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
