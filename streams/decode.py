@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
 
 from streams.errors import ReadError
+from streams.hardware import OFF, SOFTWARE, Accelerated, accelerated, given_up
 from streams.packet import Packet, StreamInfo
 from streams.picture import AvPicture
 
 # Half a minute of video: cameras with a "smart" codec put keyframes up to that far apart.
 _MAX_SKIPPED = 750
 _MAX_BARREN = 1500
+
+_Payload: TypeAlias = "av.Packet[av.VideoStream] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +49,44 @@ class Decoder:
         leading: pictures left out after a start in the middle of a stream with open GOPs: they come after
             the keyframe but are shown before it, and refer to pictures that were never decoded.
         continuous: whether `decode` may go on with the packet after the last one.
+        device: what decodes: `software`, or a kind of device such as `cuda`. A device that turns out not to
+            manage the stream is left for software, without losing a keyframe.
 
     Args:
         info: what the source says of its stream.
-        threads: decoding threads. With more than one, slices are decoded in parallel: threads by frame would
-            delay each picture by one more frame per thread.
+        threads: decoding threads in software. With more than one, slices are decoded in parallel: threads by
+            frame would delay each picture by one more frame per thread.
         loop_filter: whether edges of blocks are smoothed as the codec asks. Without, H.264 of 1080p takes 26
             to 36 % less time, pictures differ by 0.4 to 0.9 grey levels, and a detector finds 98.3 to 100 %
-            of what it found, with the same scores on balance (0.00 +- 0.03).
+            of what it found, with the same scores on balance (0.00 +- 0.03). A device does as it likes.
+        hardware: `off`, `auto`, or a kind of device to decode on where that is possible.
+        accelerate: opens a decoder on a device.
 
     Raises:
         ReadError: no decoder for the codec.
     """
 
-    def __init__(self, info: StreamInfo, threads: int = 1, *, loop_filter: bool = True) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        threads: int = 1,
+        *,
+        loop_filter: bool = True,
+        hardware: str = OFF,
+        accelerate: Callable[[str, str], Accelerated | None] = accelerated,
+    ) -> None:
         self.errors = 0
         self.skipped = 0
         self.leading = 0
         self.continuous = False
-        self._context = _context(info)
-        self._context.thread_count = threads
-        self._context.thread_type = "SLICE"
-        if not loop_filter and not self._context.is_open:
-            self._context.options = {"skip_loop_filter": "all"}
+        self._software = self._context = _context(info)
+        self._threads, self._loop_filter = threads, loop_filter
+        self._accelerated = accelerate(info.codec, hardware)
+        if self._accelerated is not None:
+            self._context = self._accelerated.context
+            self._context.extradata = self._software.extradata
+        self.device = SOFTWARE if self._accelerated is None else self._accelerated.device
+        self._prepare()
         self._awaiting_keyframe = False
         self._skipped_in_row = 0
         self._barren = 0
@@ -132,6 +152,12 @@ class Decoder:
         """
         self._context.skip_frame = "NONREF" if only else "DEFAULT"
 
+    def _prepare(self) -> None:
+        self._context.thread_count = self._threads
+        self._context.thread_type = "SLICE"
+        if not self._loop_filter and not self._context.is_open:
+            self._context.options = {"skip_loop_filter": "all"}
+
     def _may_resume(self, packet: Packet) -> bool:
         self._skipped_in_row += 1
         if packet.keyframe or self._skipped_in_row > _MAX_SKIPPED:
@@ -139,18 +165,51 @@ class Decoder:
             self._skipped_in_row = 0
         return not self._awaiting_keyframe
 
-    def _decode(self, payload: av.Packet[av.VideoStream] | None) -> list[DecodedPicture]:
+    def _decode(self, payload: _Payload) -> list[DecodedPicture]:
         try:
             frames = self._context.decode(payload)
         except av.FFmpegError:
+            if self._left_device(payload, failed=True):
+                return self._again(payload)
             self.errors += 1
             self.restart()
             return []
+        if self._left_device(payload, shown=len(frames)):
+            return self._again(payload)
         if payload is not None:
             self._time_base = payload.time_base
             self.continuous = True
         pictures = [self._picture(frame) for frame in frames if frame.width and frame.height]
         return self._shown(pictures) if self._start_s is not None else pictures
+
+    def _left_device(self, payload: _Payload, *, shown: int = 0, failed: bool = False) -> bool:
+        """Whether the device was just left because it does not manage the stream."""
+        device = self._accelerated
+        if device is None:
+            return False
+        if shown and device.bypassed:  # the same context goes on
+            self._in_software(device, "FFmpeg found the stream beyond it")
+        elif reason := device.doubt(
+            shown, failed=failed, keyframe=payload is not None and payload.is_keyframe
+        ):
+            self._in_software(device, reason)
+            self._software.skip_frame = self._context.skip_frame
+            self._context = self._software
+            self._prepare()
+            return True
+        return False
+
+    def _in_software(self, device: Accelerated, why: str) -> None:
+        given_up(device.device, self._context.name, why)
+        self._accelerated, self.device = None, SOFTWARE
+
+    def _again(self, payload: _Payload) -> list[DecodedPicture]:
+        """In software, what the device could not do: it begins with a keyframe, maybe this one."""
+        if payload is not None and payload.is_keyframe:
+            return self._decode(payload)
+        self.errors += 1
+        self.restart()
+        return []
 
     def _shown(self, pictures: list[DecodedPicture]) -> list[DecodedPicture]:
         """All but leading pictures, up to the keyframe that decoding started with."""

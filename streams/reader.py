@@ -54,6 +54,7 @@ class ReaderOptions:
         decode_threads: threads of the decoder, 1 or more.
         gate: whether packets of an idle camera are left undecoded, and its pictures not handed over.
         loop_filter: whether the decoder smooths edges of blocks; detection does without, see `Decoder`.
+        hardware: `off`, `auto`, or the kind of device to decode on where that is possible.
     """
 
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -61,6 +62,7 @@ class ReaderOptions:
     decode_threads: int = 1
     gate: bool = True
     loop_filter: bool = False
+    hardware: str = "off"
 
     def __post_init__(self) -> None:
         if self.analysed_fps <= 0:
@@ -79,6 +81,7 @@ class ReaderStatus:
         last_frame_mono_s: when the last picture came, decoded or held undecoded; None before the first.
         width, height: of the last picture in pixels; None before the first.
         codec: FFmpeg's name, such as `h264`; None before the first opening.
+        decoder: `software`, or the kind of device that decodes; None before the first opening.
         packets: packets read.
         decoded: pictures that came out of the decoder.
         decode_errors: packets that could not be decoded.
@@ -113,6 +116,7 @@ class ReaderStatus:
     width: int | None = None
     height: int | None = None
     codec: str | None = None
+    decoder: str | None = None
     packets: int = 0
     decoded: int = 0
     decode_errors: int = 0
@@ -179,6 +183,7 @@ class Reader:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._source: PacketSource | None = None
+        self._decoder: Decoder | None = None
         self._status = ReaderStatus("connecting", clock.monotonic())
         self._opened_before = False
         self._packets = self._decoded = self._errors = 0
@@ -222,6 +227,7 @@ class Reader:
     def status(self) -> ReaderStatus:
         """What the stream is doing."""
         counts, timeline, size = self._gated.counts(), self._gated.timeline, self._size
+        decoder = self._decoder
         with self._lock:
             status = self._status
         return replace(
@@ -229,6 +235,7 @@ class Reader:
             last_frame_mono_s=self._last_frame_mono_s,
             width=size[0] if size else None,
             height=size[1] if size else None,
+            decoder=decoder.device if decoder else None,
             packets=self._packets,
             decoded=self._decoded,
             decode_errors=self._errors,
@@ -266,8 +273,11 @@ class Reader:
                 self._source = source
             if self._stop.is_set():
                 return
-            decoder = Decoder(
-                source.info, self._options.decode_threads, loop_filter=self._options.loop_filter
+            decoder = self._decoder = Decoder(
+                source.info,
+                self._options.decode_threads,
+                loop_filter=self._options.loop_filter,
+                hardware=self._options.hardware,
             )
             errors_before = self._errors
             self._opened(source.info.codec, decoder)
