@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from api import terminal
 from api.errors import USAGE, CommandError
-from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, ZoneConfig
+from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig, ZoneConfig
 from edge.offline import Step, analyse
 
 COLUMNS = ("pts_s", "zone", "count", "density_per_m2")
@@ -136,7 +136,7 @@ def _steps(job: Job) -> Iterator[Step]:
     from models.zoo import load_detector
 
     detector = load_detector(job.model.detector, job.model.providers, job.model.threads)
-    camera = job.camera.model_copy(update={"source": SecretStr(job.source)})
+    camera = job.camera.model_copy(update={"source": SourceConfig(main=SecretStr(job.source))})
     return analyse(camera, job.node, job.model, detector)
 
 

@@ -21,6 +21,7 @@ from streams.budget import plan
 from streams.clock import Clock
 from streams.demand import DEGRADATION, Allocation, Capacity, Demand, Shortfall, Tier
 from streams.errors import StreamError
+from streams.hardware import OFF
 from streams.packet import Packet, PacketSource
 from streams.service import Service
 from streams.sim.encode import EncoderOptions
@@ -53,7 +54,7 @@ class Seen:
 def look_at(
     camera: CameraConfig, budget: BudgetConfig, clock: Clock, *, reach: bool, opener: OpenSource = open_source
 ) -> Seen:
-    """What a camera's stream is like: simulated ones say so, files are read, others opened only if `reach`.
+    """What the analysed stream is like: simulated ones say so, files are read, others opened only if `reach`.
 
     Args:
         camera: its configuration.
@@ -65,6 +66,9 @@ def look_at(
     url = address(camera)
     kind = _KINDS[url.scheme]
     assumed = replace(assumed_stream(budget), kind=kind)
+    if camera.source.sub is not None:
+        width, height = budget.sub_picture_size
+        assumed = replace(assumed, width=width, height=height)
     if kind == "sim":
         spec = parse_address(url.full).spec
         (width, height), gop = spec.size, EncoderOptions(spec.size, spec.fps).gop
@@ -207,6 +211,7 @@ def _camera(prediction: Prediction, camera: CameraConfig) -> dict[str, Any]:
         "id": camera.id,
         "priority": camera.priority,
         "stream": {
+            "source": _which(camera),
             "width": stream.width,
             "height": stream.height,
             "fps": round(stream.fps, 2),
@@ -219,6 +224,11 @@ def _camera(prediction: Prediction, camera: CameraConfig) -> dict[str, Any]:
         "service": _service(planned.services[camera.id]),
         "load_ms_per_s": round(planned.camera_ms[camera.id], 1),
     }
+
+
+def _which(camera: CameraConfig) -> str:
+    """Which of the camera's streams is analysed, and so what it costs."""
+    return "main" if camera.source.sub is None else "sub"
 
 
 def _service(service: Service) -> dict[str, Any]:
@@ -241,6 +251,8 @@ def table_of(prediction: Prediction) -> Table:
     for camera in prediction.config.cameras:
         seen = prediction.seen[camera.id]
         stream = f"{seen.stream.width}x{seen.stream.height} {seen.stream.fps:.3g} fps, {seen.how}"
+        if camera.source.sub is not None:
+            stream = f"sub {stream}"
         made.add_row(
             camera.id,
             str(camera.priority),
@@ -275,6 +287,8 @@ def words(prediction: Prediction) -> Iterator[str]:
         yield from (f"  {line}" for line in _falls(prediction.config.cameras, busy))
     elif busy.given_up[Tier.QUIET_RATE] and not prediction.overloaded:
         yield "while something moves before all cameras at once, some are analysed less often, none is blind"
+    if (device := prediction.config.node.hardware_decode) != OFF:
+        yield f"hardware_decode: {device} is not reckoned with, unless the costs were measured with it"
 
 
 def _falls(cameras: Sequence[CameraConfig], allocation: Allocation) -> Iterator[str]:

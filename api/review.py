@@ -11,11 +11,12 @@ from api.terminal import table
 from edge.analysis import Analysis
 from edge.config import CameraConfig, Config, LineRule, Rule
 from edge.errors import CameraError, Problem
+from edge.opening import address, evidence_address
 from edge.site import Site, Zone
 from edge.yaml_tree import read_tree
 from models.errors import ModelError
 from models.zoo import find_model
-from streams.url import SourceUrl
+from streams.hardware import trouble
 
 
 def table_of(config: Config) -> Table:
@@ -24,7 +25,7 @@ def table_of(config: Config) -> Table:
     for camera in config.cameras:
         site = Site.from_config(camera)
         made.add_row(
-            f"{camera.id}\n{camera.analysed_fps:g} pictures/s",
+            f"{camera.id}\n{camera.analysed_fps:g} pictures/s{' of sub' if camera.source.sub else ''}",
             _error(site),
             "\n".join((*(_zone(zone) for zone in site.zones), *(f"{line.id}, line" for line in site.lines))),
             "\n".join(_rule(rule) for rule in camera.rules),
@@ -84,6 +85,8 @@ def _node_notes(config: Config) -> Iterator[str]:
         yield "redis.url is not set: events stay in an embedded server on this machine"
     if not _loopback(config.http.host):
         yield f"http.host {config.http.host}: whoever reaches port {config.http.port} reads status and events"
+    if reason := trouble("h264", config.node.hardware_decode):
+        yield f"node.hardware_decode {config.node.hardware_decode}: {reason}; so software decodes here"
 
 
 def _loopback(host: str) -> bool:
@@ -93,12 +96,19 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _source_notes(camera: CameraConfig) -> Iterator[str]:
+    small, large = address(camera), evidence_address(camera)
+    for url in (large, small):
+        if url.scheme in ("rtsp", "http") and url.display != url.full:
+            yield f"{url.scheme}:// shows the password to the network; prefer {url.scheme}s://"
+        elif url.scheme in ("rtsp", "rtsps") and url.display == url.full:
+            yield "no user and password; anybody on its network can watch it"
+    if camera.source.sub is not None and small == large:
+        yield "main and sub are the same stream; leave sub out, or name the camera's smaller stream"
+
+
 def _camera_notes(camera: CameraConfig) -> Iterator[str]:
-    url = SourceUrl.parse(camera.source.get_secret_value())
-    if url.scheme in ("rtsp", "http") and url.display != url.full:
-        yield f"camera {camera.id}: {url.scheme}:// shows the password to the network; prefer {url.scheme}s://"
-    elif url.scheme in ("rtsp", "rtsps") and url.display == url.full:
-        yield f"camera {camera.id}: no user and password; anybody on its network can watch it"
+    yield from dict.fromkeys(f"camera {camera.id}: {note}" for note in _source_notes(camera))
     if not camera.rules:
         yield f"camera {camera.id}: no rules, so it reports only when it is offline"
     watched = {rule.line if isinstance(rule, LineRule) else rule.zone for rule in camera.rules}

@@ -43,7 +43,7 @@ class Camera(Answer):
 
     id: str = Field(description="The camera's id in the configuration.")
     name: str = Field(description="Name of the place.")
-    source: str = Field(description="The stream's URL without credentials.")
+    source: str = Field(description="URL of the stream that is analysed, without credentials.")
     state: Literal["connecting", "up", "retrying", "stopped"] = Field(description="State of the stream.")
     error: str | None = Field(description="Why the stream is not up; null when it is.")
     width: int | None = Field(description="Width of the decoded picture in pixels; null before the first.")
@@ -61,6 +61,9 @@ class Camera(Answer):
     zones: tuple[Zone, ...] = Field(description="People by zone.")
     incidents: tuple[str, ...] = Field(description="Open incidents as `kind/zone`.")
     calibrated: bool = Field(description="Whether surveyed points give this camera a ground plane.")
+    decoder: str | None = Field(
+        description="`software`, or the kind of device that decodes; null before the stream was opened."
+    )
 
 
 class Node(Answer):

@@ -93,7 +93,7 @@ def naive(eye: Eye, begin_s: float, due: Due) -> Iterator[Seen]:
     """Every frame, decoded to a full BGR picture, into the model."""
     import cv2
 
-    capture = cv2.VideoCapture(eye.camera.source.get_secret_value())
+    capture = cv2.VideoCapture(address(eye.camera).full)
     fps = capture.get(cv2.CAP_PROP_FPS)
     if begin_s:
         capture.set(cv2.CAP_PROP_POS_FRAMES, round(begin_s * fps))

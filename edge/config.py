@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -13,6 +13,8 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Point = tuple[float, float]
 Level = Annotated[int, Field(ge=1, le=4)]
 Hold = Annotated[float, Field(ge=0, le=3600)]
+_Pixels = Annotated[int, Field(ge=16, le=16384)]
+PictureSize = tuple[_Pixels, _Pixels]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,11 @@ def _distinct(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return points
 
 
+def _bare_off(value: object) -> object:
+    """YAML 1.1 reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=64), AfterValidator(_distinct)]
 
 
@@ -78,6 +85,13 @@ class NodeConfig(Section):
     data_dir: Path = Field(Path("data"), description="Outbox and embedded server live here.")
     heartbeat_s: float = Field(60.0, ge=1, le=3600, description="Seconds between node.heartbeat events.")
     coverage_s: float = Field(60.0, ge=1, le=3600, description="Seconds that one node.coverage event covers.")
+    hardware_decode: Literal["auto", "off", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va", "vulkan"] = (
+        Field(
+            "off", description="Device that decodes; auto: the first that opens. Without one, software does."
+        )
+    )
+
+    _off = field_validator("hardware_decode", mode="before")(_bare_off)
 
 
 class RedisConfig(Section):
@@ -122,9 +136,10 @@ class BudgetConfig(Section):
 
     cores: float | None = Field(None, gt=0, le=1024, description="Cores to use; empty: all there are.")
     target_load: float = Field(0.85, ge=0.1, le=0.95, description="Share of these cores to plan for.")
-    picture_size: tuple[Annotated[int, Field(ge=16, le=16384)], Annotated[int, Field(ge=16, le=16384)]] = (
-        Field((1920, 1080), description="Width and height of a stream that has not been seen yet.")
+    picture_size: PictureSize = Field(
+        (1920, 1080), description="Width and height of a stream that has not been seen yet."
     )
+    sub_picture_size: PictureSize = Field((640, 360), description="The same for a camera's sub stream.")
     picture_fps: float = Field(25.0, gt=0, le=240, description="Its pictures a second.")
     keyframe_s: float = Field(2.0, gt=0, le=60, description="Seconds between its keyframes.")
     active_share: float = Field(0.1, ge=0, le=1, description="Share of time in which something moves there.")
@@ -223,11 +238,44 @@ def subject_of(rule: AnyRule) -> str:
     return rule.line if isinstance(rule, LineRule) else rule.zone
 
 
+_SOURCE_WANTED = "an address, or `main` for evidence and `sub` to analyse"
+
+
+class SourceConfig(Section):
+    """Where a camera's streams are: one for all, or a large one for evidence and a small one to analyse."""
+
+    main: SecretStr = Field(
+        description="The large picture, kept for evidence; analysed if there is no other."
+    )
+    sub: SecretStr | None = Field(None, description="A smaller picture of the same view, to be analysed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_or_two(cls, value: object) -> object:
+        """One address stands for `main`."""
+        if isinstance(value, str | SecretStr):
+            return {"main": value}
+        if value is None or value == {}:
+            raise ValueError(f"is empty: {_SOURCE_WANTED}")
+        if not isinstance(value, Mapping | SourceConfig):
+            raise ValueError(f"must be text or a section: {_SOURCE_WANTED}")  # noqa: TRY004 - pydantic's way
+        if isinstance(value, Mapping) and set(value) == {"sub"}:
+            raise FaultsError([Fault(("main",), "is missing: name the large picture that `sub` belongs to")])
+        return value
+
+    @property
+    def analysed(self) -> SecretStr:
+        """The address that analysis reads."""
+        return self.main if self.sub is None else self.sub
+
+
 class CameraConfig(Section):
     """One camera: its stream, its place, and what to watch there."""
 
     id: Id
-    source: SecretStr = Field(description="rtsp://, rtsps://, http(s)://, file path or sim:// URL.")
+    source: SourceConfig = Field(
+        description="rtsp://, rtsps://, http(s)://, file path or sim:// URL; or two of them, main and sub."
+    )
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP transport.")
     tls_verify: bool = Field(
         True, description="Whether the certificate behind rtsps:// or https:// must be valid."
@@ -259,11 +307,7 @@ class CameraConfig(Section):
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
 
-    @field_validator("gate", mode="before")
-    @classmethod
-    def _bare_off(cls, value: object) -> object:
-        """YAML 1.1 reads a bare `off` as false."""
-        return "off" if value is False else value
+    _off = field_validator("gate", mode="before")(_bare_off)
 
     @model_validator(mode="after")
     def _references(self) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from edge.config import SECRET_REFERENCE, CameraConfig, Config
 from edge.errors import CameraError, ConfigError, Problem
@@ -58,7 +58,9 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _takes_secrets(key: Key) -> bool:
-    return key == ("redis", "url") or (len(key) == 3 and (key[0], key[2]) == ("cameras", "source"))
+    if key == ("redis", "url"):
+        return True
+    return key[:1] == ("cameras",) and key[2:] in (("source",), ("source", "main"), ("source", "sub"))
 
 
 def _resolve(tree: Tree, key: Key, value: object, folder: Path, problems: list[Problem]) -> object:
@@ -123,10 +125,12 @@ def _check_meaning(tree: Tree, config: Config) -> Iterator[Problem]:
         yield tree.problem(("redis", "url"), text)
     for k, camera in enumerate(config.cameras):
         key: Key = ("cameras", k)
-        try:
-            SourceUrl.parse(camera.source.get_secret_value())
-        except SourceUrlError as exc:
-            yield tree.problem((*key, "source"), str(exc))
+        for name, address in _addresses(camera):
+            named = (*key, "source", name)
+            try:
+                SourceUrl.parse(address.get_secret_value())
+            except SourceUrlError as exc:
+                yield tree.problem(named if named in tree.lines else named[:-1], str(exc))
         try:
             Site.from_config(camera)
         except CameraError as exc:
@@ -169,11 +173,18 @@ def _anchored(config: Config, folder: Path) -> Config:
 def _anchored_source(camera: CameraConfig, folder: Path) -> CameraConfig:
     if camera.tls_ca_file is not None:
         camera = camera.model_copy(update={"tls_ca_file": folder / camera.tls_ca_file})
-    url = SourceUrl.parse(camera.source.get_secret_value())
-    if url.scheme != "file":
-        return camera
-    secret = type(camera.source)(str(folder / url.full))
-    return camera.model_copy(update={"source": secret})
+    files = {}
+    for name, address in _addresses(camera):
+        url = SourceUrl.parse(address.get_secret_value())
+        if url.scheme == "file":
+            files[name] = SecretStr(str(folder / url.full))
+    return camera.model_copy(update={"source": camera.source.model_copy(update=files)}) if files else camera
+
+
+def _addresses(camera: CameraConfig) -> Iterator[tuple[str, SecretStr]]:
+    yield "main", camera.source.main
+    if camera.source.sub is not None:
+        yield "sub", camera.source.sub
 
 
 __all__ = ["load_config", "path_text"]

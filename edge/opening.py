@@ -6,16 +6,25 @@ from streams.url import SourceUrl
 
 
 def address(camera: CameraConfig) -> SourceUrl:
-    """Where the camera's stream is; shown without its credentials.
+    """Where the stream is that analysis reads: the small one, if there are two; shown without credentials.
 
     Raises:
         SourceUrlError: the address is malformed, or its scheme is not allowed.
     """
-    return SourceUrl.parse(camera.source.get_secret_value())
+    return SourceUrl.parse(camera.source.analysed.get_secret_value())
+
+
+def evidence_address(camera: CameraConfig) -> SourceUrl:
+    """Where the stream is that evidence is kept of: the large one; the same if there is only one.
+
+    Raises:
+        SourceUrlError: as `address`.
+    """
+    return SourceUrl.parse(camera.source.main.get_secret_value())
 
 
 def source_options(camera: CameraConfig, *, realtime: bool) -> SourceOptions:
-    """How the camera's stream is opened.
+    """How the camera's streams are opened.
 
     Args:
         camera: its configuration.

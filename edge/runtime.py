@@ -110,7 +110,10 @@ class Node:
             camera.id,
             address(camera),
             ReaderOptions(
-                source_options(camera, realtime=True), camera.analysed_fps, gate=camera.gate == "auto"
+                source_options(camera, realtime=True),
+                camera.analysed_fps,
+                gate=camera.gate == "auto",
+                hardware=self.config.node.hardware_decode,
             ),
             self._mailbox,
             self._clock,
@@ -281,6 +284,7 @@ class Node:
             ),
             incidents=(*watch.open_incidents, *self._health.open_incidents(camera.id)),
             calibrated=watch.site.ground is not None,
+            decoder=reader.decoder,
         )
 
     def readiness(self) -> Readiness:

@@ -32,7 +32,7 @@ class CameraStatus:
     Attributes:
         id: the camera's id.
         name: the place's name.
-        source: the URL without credentials.
+        source: the URL of the analysed stream, without credentials.
         state: of the stream.
         error: why the stream is not up, without credentials; None when it is.
         width, height: of the decoded picture in pixels; None before the first.
@@ -45,6 +45,7 @@ class CameraStatus:
         zones: people by zone.
         incidents: kinds of the open incidents, with their zones, as `kind/zone`.
         calibrated: whether the camera has a ground plane.
+        decoder: `software`, or the kind of device that decodes; None before the first opening.
     """
 
     id: str
@@ -63,6 +64,7 @@ class CameraStatus:
     zones: tuple[ZoneStatus, ...]
     incidents: tuple[str, ...]
     calibrated: bool
+    decoder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

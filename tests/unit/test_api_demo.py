@@ -7,6 +7,7 @@ import pytest
 
 from api.demo import MAX_CAMERAS, SCENES, demo_config, surveyed
 from edge.analysis import Analysis
+from edge.opening import address
 from edge.site import Site
 from models.zoo import find_model
 from streams.sim.places import PLACES
@@ -23,13 +24,13 @@ def test_every_camera_can_be_watched(tmp_path: Path, count: int) -> None:
         assert site.ground is not None
         assert site.ground.rmse_m < 0.01
         Analysis(camera, site, classes)
-        parse_address(camera.source.get_secret_value())
+        parse_address(address(camera).full)
         assert camera.rules
 
 
 def test_no_two_cameras_show_the_same(tmp_path: Path) -> None:
     config = demo_config(MAX_CAMERAS, 0, tmp_path)
-    assert len({camera.source.get_secret_value() for camera in config.cameras}) == MAX_CAMERAS
+    assert len({address(camera).full for camera in config.cameras}) == MAX_CAMERAS
 
 
 @pytest.mark.parametrize("count", [0, MAX_CAMERAS + 1])

@@ -1,7 +1,7 @@
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from edge.config import CameraConfig, Config, FaultsError, suggestion
+from edge.config import CameraConfig, Config, FaultsError, NodeConfig, SourceConfig, suggestion
 
 ZONE = {"id": "z", "polygon": [(0, 0), (1, 0), (1, 1)]}
 
@@ -24,6 +24,40 @@ def test_the_smallest_configuration():
 def test_secrets_are_not_shown():
     camera = CameraConfig.model_validate({"id": "gate", "source": "rtsp://u:hush@h/1"})
     assert "hush" not in f"{camera} {camera!r} {camera.model_dump_json()}"
+
+
+def source(value: object) -> SourceConfig:
+    return CameraConfig.model_validate({"id": "gate", "source": value}).source
+
+
+def test_one_address_is_both_analysed_and_evidence():
+    for one in ("x.mp4", SecretStr("x.mp4"), {"main": "x.mp4"}, SourceConfig(main=SecretStr("x.mp4"))):
+        given = source(one)
+        assert (given.main.get_secret_value(), given.sub) == ("x.mp4", None)
+        assert given.analysed is given.main
+
+
+def test_of_two_streams_the_small_one_is_analysed():
+    given = source({"main": "rtsp://u:hush@h/1", "sub": "rtsp://u:hush@h/2"})
+    assert given.analysed.get_secret_value() == "rtsp://u:hush@h/2"
+    assert "hush" not in f"{given} {given!r} {given.model_dump_json()}"
+
+
+@pytest.mark.parametrize("value", [None, {}, [], 5, ["rtsp://u:hush@h/1"], {"sub": "rtsp://u:hush@h/2"}])
+def test_a_source_that_is_none(value):
+    with pytest.raises(ValidationError) as caught:
+        source(value)
+    (error,) = caught.value.errors(include_input=False)
+    assert "hush" not in str(error)
+    assert "main" in error["msg"]
+
+
+def test_a_bare_off_is_off():
+    """YAML 1.1 reads it as false."""
+    assert NodeConfig.model_validate({"hardware_decode": False}).hardware_decode == "off"
+    assert CameraConfig.model_validate({"id": "a", "source": "x", "gate": False}).gate == "off"
+    with pytest.raises(ValidationError):
+        NodeConfig.model_validate({"hardware_decode": True})
 
 
 def test_ids_are_distinct():

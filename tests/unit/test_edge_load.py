@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from edge.config import Config
 from edge.errors import ConfigError, Problem
 from edge.load import load_config
+from edge.opening import address, evidence_address
 from edge.yaml_tree import MAX_BYTES, MAX_NODES
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "sharpeyes.example.yaml"
@@ -312,13 +313,123 @@ def test_relative_paths_start_from_the_file(file, tmp_path):
     )
     assert config.node.data_dir == tmp_path / "../state"
     assert config.model.detector == str(tmp_path / "models/mine.toml")
-    sources = [camera.source.get_secret_value() for camera in config.cameras]
+    sources = [camera.source.main.get_secret_value() for camera in config.cameras]
     assert sources == [
         str(tmp_path / "clips/one.mp4"),
         "/clips/two.mp4",
         "/clips/three.mp4",
         "sim://plaza?seed=3",
     ]
+
+
+def test_two_streams_of_one_camera(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("GATE", "p@ss")
+    config = load_config(
+        file("""\
+            node: {hardware_decode: off}
+            cameras:
+              - id: gate
+                source:
+                  main: rtsp://viewer:${env:GATE}@192.0.2.1/101
+                  sub: rtsp://viewer:${env:GATE}@192.0.2.1/102
+              - {id: hall, source: {main: large.mp4, sub: /clips/small.mp4}}
+              - {id: yard, source: {main: large.mp4}}
+            """)
+    )
+    gate, hall, yard = config.cameras
+    assert address(gate).full == "rtsp://viewer:p%40ss@192.0.2.1/102"
+    assert evidence_address(gate).full == "rtsp://viewer:p%40ss@192.0.2.1/101"
+    assert (str(address(gate)), str(evidence_address(gate))) == (
+        "rtsp://***@192.0.2.1/102",
+        "rtsp://***@192.0.2.1/101",
+    )
+    assert "p%40ss" not in f"{config!r}"
+    assert (address(hall).full, evidence_address(hall).full) == (
+        "/clips/small.mp4",
+        str(tmp_path / "large.mp4"),
+    )
+    assert address(yard) == evidence_address(yard)
+    assert address(yard).full == str(tmp_path / "large.mp4")
+
+
+def test_a_source_that_is_no_two_streams_is_told_by_line_and_key(file):
+    path = file("""\
+        cameras:
+          - id: a
+            source:
+              sub: rtsp://u:hush@h/2
+          - id: b
+            source: {}
+          - id: c
+            source:
+          - id: d
+            source:
+              mian: rtsp://u:hush@h/1
+              sub: rtsp://u:hush@h/2
+              extra: 1
+          - id: e
+            source:
+              main:
+              sub: [rtsp://u:hush@h/2]
+          - id: f
+            source: 5
+          - id: g
+            source: {main: 5}
+        """)
+    wanted = "an address, or `main` for evidence and `sub` to analyse"
+    assert problems(path) == [
+        (3, "cameras[0].source.main", "is missing: name the large picture that `sub` belongs to"),
+        (6, "cameras[1].source", f"is empty: {wanted}"),
+        (8, "cameras[2].source", f"is empty: {wanted}"),
+        (10, "cameras[3].source.main", "is missing"),
+        (11, "cameras[3].source.mian", "unknown key; did you mean 'main'?"),
+        (13, "cameras[3].source.extra", "unknown key; known: main, sub"),
+        (16, "cameras[4].source.main", "is empty"),
+        (17, "cameras[4].source.sub", "must be text"),
+        (19, "cameras[5].source", f"must be text or a section: {wanted}"),
+        (21, "cameras[6].source.main", "must be text: put it in quotes"),
+    ]
+
+
+def test_a_word_that_is_no_stream_is_told(file):
+    path = file("""\
+        cameras:
+          - id: a
+            source:
+              main: rtsp://h/1
+              subb: rtsp://u:hush@h/2
+          - id: b
+            source: {main: "ftp://u:hush@h/1", sub: "rtsp:///x"}
+        """)
+    assert only(path) == (5, "cameras[0].source.subb", "unknown key; did you mean 'sub'?")
+    path = file(path.read_text().replace("subb", "sub"))
+    found = problems(path)
+    assert [(line, key) for line, key, _ in found] == [
+        (7, "cameras[1].source.main"),
+        (7, "cameras[1].source.sub"),
+    ]
+    assert "hush" not in str(found)
+
+
+def test_a_secret_of_a_stream_that_cannot_be_had(file):
+    path = file("""\
+        cameras:
+          - id: a
+            source:
+              main: rtsp://h/1
+              sub: rtsp://u:${env:SHARPEYES_NOT_SET}@h/2
+              third: ${env:SHARPEYES_NOT_SET}
+        """)
+    assert [(line, key) for line, key, _ in problems(path)] == [
+        (5, "cameras[0].source.sub"),
+        (6, "cameras[0].source.third"),
+    ]
+
+
+def test_a_device_that_nobody_knows(file):
+    line, key, text = only(file("node: {hardware_decode: cida}\n" + GOOD))
+    assert (line, key) == (1, "node.hardware_decode")
+    assert "'auto', 'off', 'cuda'" in text
 
 
 class TestSecrets:
@@ -334,14 +445,14 @@ class TestSecrets:
                 """)
         )
         assert config.redis.url.get_secret_value() == "rediss://:p%40ss@centre:6379/0"
-        source = config.cameras[0].source.get_secret_value()
+        source = config.cameras[0].source.main.get_secret_value()
         assert source == "rtsp://viewer:p%40ss%2Fw%3Ard%231@192.0.2.1/main"
 
     def test_after_the_host_they_are_taken_as_they_are(self, file, monkeypatch):
         monkeypatch.setenv("HOST", "192.0.2.7:554")
         monkeypatch.setenv("QUERY", "a=1&b=2")
         config = load_config(file("cameras: [{id: a, source: 'rtsp://u:p@${env:HOST}/x?${env:QUERY}'}]"))
-        assert config.cameras[0].source.get_secret_value() == "rtsp://u:p@192.0.2.7:554/x?a=1&b=2"
+        assert config.cameras[0].source.main.get_secret_value() == "rtsp://u:p@192.0.2.7:554/x?a=1&b=2"
 
     @pytest.mark.parametrize(
         ("reference", "words"),
