@@ -147,6 +147,7 @@ def _loops(
             "system": system,
             "cameras": [dict(shown[c].section) for c in mine],
             "begin_s": [begin_s[c] for c in mine],
+            "stagger_s": [stagger_s(c) for c in mine],
             "warm_up_s": warm_up_s,
             "seconds": seconds,
             "realtime": realtime,
@@ -158,6 +159,15 @@ def _loops(
     for part in parts[1:]:
         total += part
     return total
+
+
+def stagger_s(index: int) -> float:
+    """How much later than the first a camera begins: real ones do not send their keyframes all at once.
+
+    >>> [round(stagger_s(k), 2) for k in range(4)]
+    [0.0, 1.24, 0.47, 1.71]
+    """
+    return index * GOLDEN % 1 * clips.GOP_S
 
 
 def run(jobs: Sequence[tuple[str, Mapping[str, Any]]], folder: Path) -> list[Observation]:

@@ -36,6 +36,7 @@ from edge.events import EventContext, EventDraft
 from edge.identifiers import Uuid7
 from edge.offline import EPOCH, open_clip
 from edge.opening import address, source_options
+from edge.sight import Glance, Sight
 from edge.watch import CameraWatch
 from models.detector import Detector
 from models.manifest import ModelFile
@@ -192,7 +193,7 @@ def ours(eye: Eye, _begin_s: float, _due: Due) -> Iterator[Seen]:
     sink = _Inline(eye)
     options = ReaderOptions(source_options(eye.camera, realtime=False), ANALYSED_FPS)
     reader = Reader(eye.camera.id, address(eye.camera), options, sink, SystemClock(), random.Random(1))
-    sink.reader = reader
+    eye.watch.attend = reader.set_attention
     reader.start()
     try:
         while (status := reader.status()).last_error is None:
@@ -208,16 +209,16 @@ class _Inline:
     """A frame sink that analyses on the spot."""
 
     def __init__(self, eye: Eye) -> None:
-        self.reader: Reader | None = None
         self._eye = eye
+        self._sight = Sight(eye.detector)
         self._seen: list[Seen] = []
 
     def offer(self, frame: Frame) -> None:
-        seen = self._eye.look(frame.picture, frame.pts_s)
+        watch, pts_s = self._eye.watch, frame.pts_s
+        with self._eye.turn:
+            found = self._sight.look([Glance(frame, watch.known)])[0]
+        seen = Seen(pts_s, watch.update(found, pts_s, EPOCH + timedelta(seconds=pts_s)))
         self._seen.append(seen)  # not in one line: `drain` exchanges the list while the eye looks
-        attend = getattr(self.reader, "set_attention", None)
-        if attend is not None:
-            attend(bool(self._eye.watch.open_incidents))
 
     def gate(self, camera_id: str) -> None:
         """Nothing to do."""
@@ -254,6 +255,7 @@ class Host:
         detector, turn = load(), threading.Lock()
         self._eyes = [Eye(CameraConfig.model_validate(c), detector, turn) for c in job["cameras"]]
         self._begins: list[float] = job["begin_s"]
+        self._staggers: list[float] = job["stagger_s"]
         self._seconds: float = job["seconds"]
         self._warm_up_s: float = job["warm_up_s"]
         self._cpu_s = self._video_s = 0.0
@@ -268,7 +270,10 @@ class Host:
         begin_s, cpu_s = time.monotonic(), time.process_time()
         if realtime:
             begin_s += READY_S
-            threads = [threading.Thread(target=self._live, args=(eye, begin_s)) for eye in self._eyes]
+            threads = [
+                threading.Thread(target=self._live, args=(eye, begin_s + stagger_s))
+                for eye, stagger_s in zip(self._eyes, self._staggers, strict=True)
+            ]
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):

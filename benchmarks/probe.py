@@ -5,6 +5,7 @@ CPU by stage is taken with the thread's own CPU clock, each stage without the st
 """
 
 import asyncio
+import itertools
 import json
 import math
 import resource
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import wraps
 from importlib import import_module
@@ -24,10 +25,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import redis
 
 import streams.source
+from benchmarks.box import stagger_s
 from benchmarks.observed import Look, Observation, Told
 from edge.config import Config
 from edge.envelope import stream_key
 from edge.runtime import Node
+from streams.packet import Packet
 
 STAGES = {
     "decode": ("streams.decode:Decoder._decode",),
@@ -40,7 +43,11 @@ STAGES = {
     "gate": ("streams.activity:ActivityGate.decide",),
     "analyse": ("edge.watch:CameraWatch.update",),
     "save": ("edge.saver:Saver.save",),
-    "plan": ("streams.budget:plan",),
+    "regions": ("models.regions:plan",),
+    "prepare": ("models.detector:Preparation.__call__",),
+    "read out": ("models.detector:Detector.read",),
+    "hold": ("streams.gated:GatedDecoder.feed",),
+    "plan": ("edge.governor:Governor.step",),
 }
 """Where each stage's time is spent. What is not there yet is left out; the rest of the process is `other`."""
 
@@ -117,14 +124,14 @@ class Record:
         from edge.watch import CameraWatch
         from streams.mailbox import Mailbox
 
-        take, update, append = Mailbox.take, CameraWatch.update, Outbox.append
+        take, update, append = Mailbox.take_many, CameraWatch.update, Outbox.append
 
         @wraps(take)
         def taking(*args: Any, **kwargs: Any) -> Any:
-            frame = take(*args, **kwargs)
-            if frame is not None:
+            frames = take(*args, **kwargs)
+            for frame in frames:
                 self.taken_s[frame.camera_id, frame.pts_s] = time.monotonic()
-            return frame
+            return frames
 
         @wraps(update)
         def updating(watch: Any, detections: Any, pts_s: float, utc: Any, *args: Any, **kwargs: Any) -> Any:
@@ -144,7 +151,7 @@ class Record:
             return events
 
         # Rebinding methods is what a tap is.
-        Mailbox.take, CameraWatch.update, Outbox.append = taking, updating, appending  # type: ignore[method-assign,assignment]
+        Mailbox.take_many, CameraWatch.update, Outbox.append = taking, updating, appending  # type: ignore[method-assign,assignment]
 
     def told(self, entries: Iterable[tuple[bytes, Mapping[bytes, bytes]]]) -> list[Told]:
         """Events of looks that have arrived in Redis; an entry's id says when, by the server's clock."""
@@ -172,8 +179,15 @@ class Record:
 
 
 def play_like_cameras() -> None:
-    """Let files go by on an absolute schedule: a camera does not wait for a reader that fell behind."""
-    streams.source._PACING_LIMIT_S = math.inf
+    """Let files go by on an absolute schedule, each begun at its own moment, as cameras do."""
+    streams.source._PACING_LIMIT_S = math.inf  # a camera does not wait for a reader that fell behind
+    packets, turns = streams.source.ContainerSource.packets, itertools.count()
+
+    def late(source: streams.source.ContainerSource) -> Iterator[Packet]:
+        time.sleep(stagger_s(next(turns)))
+        yield from packets(source)
+
+    streams.source.ContainerSource.packets = late  # type: ignore[method-assign,assignment]
 
 
 async def observe(job: Mapping[str, Any]) -> Observation:

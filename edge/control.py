@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.costs import CostMeter, Stream
@@ -23,11 +23,15 @@ CALM_S: Final = 5.0
 IDLE_LOOKS_FPS: Final = 0.1
 """An idle camera's picture is analysed so often, whatever moves."""
 
-LOST_SHARE: Final = 0.05
+LOST_SHARE: Final = 0.1
 """Share of wanted pictures that go unseen in a second above which the box is overloaded."""
 LOST_LEAST: Final = 3
 AGE_SHARE: Final = 0.8
-"""Or when a hundredth of the pictures is older than this share of what is allowed when analysed."""
+"""Or when a tenth of the pictures is older than this share of what is allowed when analysed. Not a hundredth:
+the first picture after a camera woke is as old as its catching up took, on an empty box too."""
+BUSY_SHARE: Final = 0.7
+"""Both only while so much of the box or of the inference lane is in use: where there is room, less work
+would not help against a stall or against cameras that all send at once."""
 CUT: Final = 0.9
 CUT_EVERY_S: Final = 3.0
 LEAST_CAPACITY: Final = 0.2
@@ -73,12 +77,17 @@ class NodeReading:
     Attributes:
         cameras: by id; one that is missing counts as not up.
         cpu_s: CPU seconds of the process since its start, all threads.
-        age_p99_s: age at the end of its analysis of the oldest hundredth of the last seconds' pictures.
+        lane_s: seconds since the start in which the inference lane was occupied; None where that is unknown.
+        box_busy: share of the box's time, 0 to 1, in which all its cores together were not idle, by whomever,
+            since the last step; None where that is unknown.
+        age_p90_s: age at the end of its analysis of the oldest tenth of the last seconds' pictures.
     """
 
     cameras: Mapping[str, CameraReading]
     cpu_s: float
-    age_p99_s: float | None = None
+    lane_s: float | None = None
+    box_busy: float | None = None
+    age_p90_s: float | None = None
 
 
 def usable_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
@@ -247,7 +256,7 @@ class Controller:
         self._stream = assumed_stream(config.budget)
         self._shares = {camera.id: 1.0 for camera in config.cameras}
         self._blind, self._shed = Turns(), Turns()
-        self._last: tuple[float, float, float, int, int] | None = None
+        self._last: _Past | None = None
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
         """The allocation from now on.
@@ -283,24 +292,39 @@ class Controller:
         """Learn from what has passed; whether too much was lost."""
         cameras = reading.cameras.values()
         delivered, lost = sum(c.delivered for c in cameras), sum(c.lost for c in cameras)
-        now = (now_s, reading.cpu_s, self._meter.total_ms, delivered, lost)
+        now = _Past(now_s, reading.cpu_s, self._meter.total_ms, reading.lane_s or 0.0, delivered, lost)
         before, self._last = self._last, now
-        dt_s = 0.0 if before is None else now_s - before[0]
+        dt_s = 0.0 if before is None else now_s - before.now_s
         for camera in self._cameras:
             seen = reading.cameras.get(camera.id, _AWAY)
             calm = max(self._shares[camera.id] * math.exp(-dt_s / CALM_S), IDLE_RESERVE)
             self._shares[camera.id] = calm if seen.activity == "idle" else 1.0
         if before is None or dt_s <= 0:
             return False
-        self.used_ms = (reading.cpu_s - before[1]) * 1e3 / dt_s
-        told_ms = (now[2] - before[2]) / dt_s
+        full = capacity_of(self._budget, self._threads, 0)
+        self.used_ms = (now.cpu_s - before.cpu_s) * 1e3 / dt_s
+        told_ms = (now.told_ms - before.told_ms) / dt_s
         if told_ms > 0:
-            most = _OVERHEAD_MOST * capacity_of(self._budget, self._threads, 0).cpu_ms
-            rest = min(max(self.used_ms - told_ms, 0.0), most)
+            rest = min(max(self.used_ms - told_ms, 0.0), _OVERHEAD_MOST * full.cpu_ms)
             self.overhead_ms += (1 - math.exp(-dt_s / _OVERHEAD_MEMORY_S)) * (rest - self.overhead_ms)
-        gone = lost - before[4]
-        too_old = reading.age_p99_s is not None and reading.age_p99_s > self._age_most_s
-        return too_old or (gone >= LOST_LEAST and gone > LOST_SHARE * (gone + delivered - before[3]))
+        lane = (now.lane_s - before.lane_s) / dt_s
+        own = self.used_ms * self._budget.target_load / full.cpu_ms
+        busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
+        gone, seen = lost - before.lost, delivered - before.delivered
+        too_old = reading.age_p90_s is not None and reading.age_p90_s > self._age_most_s
+        too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + seen)
+        return busy >= BUSY_SHARE and (too_old or too_many)
+
+
+class _Past(NamedTuple):
+    """What had been counted at the last step."""
+
+    now_s: float
+    cpu_s: float
+    told_ms: float
+    lane_s: float
+    delivered: int
+    lost: int
 
 
 def assumed_stream(budget: BudgetConfig) -> Stream:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -24,6 +25,7 @@ from edge.costs import (
     save_table,
 )
 from edge.opening import address
+from edge.spent import Spent
 from edge.watch import CameraWatch
 from streams.clock import Clock
 from streams.demand import Allocation
@@ -40,6 +42,22 @@ _MOST_AGES: Final = 4096
 _READ: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode")
 
 
+class BoxTimes(NamedTuple):
+    """Time of all cores of the box since it started, and how much of it they were idle; any unit."""
+
+    total_s: float
+    idle_s: float
+
+
+def box_times(stat: Path = Path("/proc/stat")) -> BoxTimes | None:
+    """By the kernel's account; None where it keeps none (not Linux)."""
+    try:
+        fields = [float(word) for word in stat.read_text().split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return BoxTimes(sum(fields), fields[3] + fields[4]) if len(fields) >= 5 else None
+
+
 class Governor:
     """Keeps a node within its box. `looked` may be called from one thread, `step` from another.
 
@@ -47,12 +65,22 @@ class Governor:
         config: the node's.
         clock: when it is time for the next plan.
         cpu_s: CPU seconds of the process, all threads.
+        box: seconds of the box's cores so far, as `box_times`.
     """
 
-    def __init__(self, config: Config, clock: Clock, cpu_s: Callable[[], float] = time.process_time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        cpu_s: Callable[[], float] = time.process_time,
+        box: Callable[[], BoxTimes | None] | None = None,
+    ) -> None:
         self._config = config
         self._clock = clock
         self._cpu_s = cpu_s
+        self._box = box or box_times
+        self._box_before = self._box()
+        self._lane_s = 0.0
         self._kept = config.node.data_dir / KEPT
         self.meter = CostMeter(_costs(config), config.model.detector)
         self._controller = Controller(config, self.meter)
@@ -76,18 +104,19 @@ class Governor:
         """What all cameras are granted; empty before the first plan."""
         return {} if self.plan is None else self.plan.services
 
-    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
+    def looked(self, camera_id: str, spent: Spent, age_s: float, *, closely: bool = False) -> None:
         """Tell of a picture that was analysed.
 
         Args:
             camera_id: whose it was.
-            cpu_ms: CPU milliseconds of its inference and analysis, of the calling thread.
+            spent: on its inference and analysis, by the calling thread.
             age_s: its age afterwards.
             closely: whether it was looked at twice.
         """
         # Inference spreads evenly over its threads, of which the caller measures one.
-        self.meter.add_look(camera_id, cpu_ms * self._config.model.threads, closely=closely)
+        self.meter.add_look(camera_id, spent.cpu_ms * self._config.model.threads, closely=closely)
         with self._lock:
+            self._lane_s += spent.host_s
             self._ages.append((self._clock.monotonic(), age_s))
 
     def step(
@@ -104,7 +133,7 @@ class Governor:
             )
             for camera in self._config.cameras
         }
-        reading = NodeReading(cameras, self._cpu_s(), self._age_p99_s(now_s))
+        reading = NodeReading(cameras, self._cpu_s(), self._lane_s, self._box_busy(), self._age_p90_s(now_s))
         allocation = self._controller.step(now_s, reading)
         for camera_id, service in allocation.services.items():
             readers[camera_id].set_service(service)
@@ -158,12 +187,19 @@ class Governor:
                 self.meter.add(camera_id, stage, max(now_ms - before_ms, 0.0), now_calls - before_calls)
                 self._spent[camera_id, stage] = now_ms, now_calls
 
-    def _age_p99_s(self, now_s: float) -> float | None:
+    def _box_busy(self) -> float | None:
+        before, self._box_before = self._box_before, self._box()
+        if before is None or self._box_before is None or self._box_before.total_s <= before.total_s:
+            return None
+        idle_s = self._box_before.idle_s - before.idle_s
+        return min(max(1.0 - idle_s / (self._box_before.total_s - before.total_s), 0.0), 1.0)
+
+    def _age_p90_s(self, now_s: float) -> float | None:
         with self._lock:
             while self._ages and now_s - self._ages[0][0] > AGES_S:
                 self._ages.popleft()
             ages = sorted(age_s for _, age_s in self._ages)
-        return ages[min(int(0.99 * len(ages)), len(ages) - 1)] if ages else None
+        return ages[min(int(0.9 * len(ages)), len(ages) - 1)] if ages else None
 
 
 def _costs(config: Config) -> CostTable:

@@ -4,13 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event as Flag
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
 from edge.events import EventDraft
 from edge.metrics import Metrics
 from edge.sight import Glance
+from edge.spent import Spent
 from edge.watch import CameraWatch
 from models.detections import Detections
 from streams.clock import Clock
@@ -57,8 +58,8 @@ class Attention(Protocol):
         """What a camera is granted; None before the first plan."""
         ...
 
-    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
-        """Tell what a picture has cost, and how old it was afterwards."""
+    def looked(self, camera_id: str, spent: Spent, age_s: float, *, closely: bool = False) -> None:
+        """Tell what a picture has taken, and how old it was afterwards."""
         ...
 
 
@@ -116,7 +117,7 @@ class Pipeline:
         each = _Mark(self._clock).since(began, len(frames))
         for frame, detections in zip(frames, found, strict=True):
             self._metrics.observe_stage(self._sight.name, "infer", each.host_s)
-            self._analyse(frame, detections, each.cpu_ms)
+            self._analyse(frame, detections, each)
 
     def _glance(self, frame: Frame) -> Glance:
         return Glance(frame, self._watches[frame.camera_id].known, self._closely(frame.camera_id))
@@ -125,7 +126,7 @@ class Pipeline:
         service = self._attention.service(camera_id)
         return service is not None and service.tiles
 
-    def _analyse(self, frame: Frame, detections: Detections, cpu_ms: float) -> None:
+    def _analyse(self, frame: Frame, detections: Detections, before: Spent) -> None:
         watch, began = self._watches[frame.camera_id], _Mark(self._clock)
         try:
             drafts = watch.update(detections, frame.pts_s, frame.seen_utc)
@@ -137,7 +138,8 @@ class Pipeline:
         self._metrics.observe_stage(self._sight.name, "analyse", spent.host_s)
         self._metrics.observe_frame_age(age_s)
         closely = self._closely(frame.camera_id)
-        self._attention.looked(frame.camera_id, cpu_ms + spent.cpu_ms, age_s, closely=closely)
+        both = Spent(before.host_s + spent.host_s, before.cpu_ms + spent.cpu_ms)
+        self._attention.looked(frame.camera_id, both, age_s, closely=closely)
         if drafts:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)
@@ -145,11 +147,6 @@ class Pipeline:
     def _failed(self, frame: Frame, exc: Exception) -> None:
         self.failures[frame.camera_id] += 1
         self._tally.add(f"{frame.camera_id}: {type(exc).__name__}: {exc}")
-
-
-class _Spent(NamedTuple):
-    host_s: float
-    cpu_ms: float
 
 
 class _Mark:
@@ -161,6 +158,6 @@ class _Mark:
         self._host_s = clock.monotonic()
         self._cpu_s = time.thread_time()
 
-    def since(self, earlier: "_Mark", share: int = 1) -> _Spent:
+    def since(self, earlier: "_Mark", share: int = 1) -> Spent:
         """What has passed since another moment, divided among so many."""
-        return _Spent((self._host_s - earlier._host_s) / share, (self._cpu_s - earlier._cpu_s) * 1e3 / share)
+        return Spent((self._host_s - earlier._host_s) / share, (self._cpu_s - earlier._cpu_s) * 1e3 / share)

@@ -257,9 +257,9 @@ def test_old_pictures_are_overload_too() -> None:
     controller = Controller(config_of(1), CostMeter(TABLE, "nanodet-g-416-int8"))
     readings = {"c00": CameraReading(up=True)}
     for second, age_s in enumerate((None, 0.1, 0.39)):
-        controller.step(float(second), NodeReading(readings, 0.0, age_s))
+        controller.step(float(second), NodeReading(readings, 0.0, age_p90_s=age_s))
     assert controller.headroom.cuts == 0
-    controller.step(3.0, NodeReading(readings, 0.0, 0.45))
+    controller.step(3.0, NodeReading(readings, 0.0, age_p90_s=0.45))
     assert controller.headroom.cuts == 1
 
 

@@ -13,7 +13,8 @@ from structlog.testing import capture_logs
 
 from edge.config import Config
 from edge.costs import KEPT, Stream, load_table
-from edge.governor import Governor
+from edge.governor import BoxTimes, Governor, box_times
+from edge.spent import Spent
 from streams.frame import Frame
 from streams.mailbox import Mailbox
 from streams.picture import ArrayPicture
@@ -75,7 +76,12 @@ class Node:
         self.watches = {
             id_: SimpleNamespace(open_incidents=(), known=np.zeros((0, 4), np.float32)) for id_ in self.ids
         }
-        self.governor = Governor(self.config, self.clock, lambda: self.cpu_s)
+        self.idle_s = 0.0
+        self.governor = Governor(self.config, self.clock, lambda: self.cpu_s, self.box)
+
+    def box(self) -> BoxTimes:
+        """Two cores, busy but for `idle_s`."""
+        return BoxTimes(2 * self.clock.now_s, self.idle_s)
 
     def second(self, spent: Mapping[str, tuple[float, int]] | None = None) -> None:
         """One second passes, in which each reader spends so much and calls so often."""
@@ -124,7 +130,7 @@ def test_what_readers_and_looks_spend_becomes_their_cost(tmp_path: Path) -> None
     for _ in range(20):
         node.second(SPENT)
         for id_ in node.ids:
-            node.governor.looked(id_, 31.0, 0.1)
+            node.governor.looked(id_, Spent(0.031, 31.0), 0.1)
     cost = node.governor.meter.cost("c0", Stream(kind="rtsp"))
     assert cost.demux_ms_per_s == pytest.approx(7.5)
     assert cost.decode_ms_per_s == pytest.approx(100.0)
@@ -156,7 +162,7 @@ def test_old_pictures_and_unread_packets_are_too_much(tmp_path: Path) -> None:
     node.second()
     before = node.governor.plan.capacity.cpu_ms
     for _ in range(100):
-        node.governor.looked("c0", 1.0, 0.49)
+        node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
     node.second()
     cut = node.governor.plan.capacity.cpu_ms
     assert cut < before
@@ -169,10 +175,41 @@ def test_old_pictures_and_unread_packets_are_too_much(tmp_path: Path) -> None:
     assert node.governor.plan.capacity.cpu_ms < again
 
 
+def test_old_pictures_on_an_idle_box_are_no_reason_to_do_less(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    for _ in range(5):
+        for _ in range(100):
+            node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
+        node.idle_s += 1.9
+        node.second()
+    assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.85)
+
+
+def test_a_box_with_one_busy_inference_lane_is_full_all_the_same(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.second()
+    for _ in range(3):
+        for _ in range(40):
+            node.governor.looked("c0", Spent(0.025, 5.0), 0.49)
+        node.idle_s += 1.9
+        node.second()
+    assert node.governor.plan.capacity.cpu_ms < 2000 * 0.85
+
+
+def test_what_the_box_does_is_read_from_the_kernel(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  10 0 5 80 5 0 0 0 0 0\ncpu0 1 2 3\n")
+    assert box_times(stat) == BoxTimes(100, 85)
+    stat.write_text("something else\n")
+    assert box_times(stat) is None
+    assert box_times(tmp_path / "missing") is None
+    assert box_times() is not None
+
+
 def test_ages_of_long_ago_do_not_count(tmp_path: Path) -> None:
     node = Node(tmp_path)
     for _ in range(100):
-        node.governor.looked("c0", 1.0, 0.49)
+        node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
     node.clock.now_s += 6
     node.second()
     assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.85)
@@ -190,9 +227,9 @@ def test_lost_pictures_are_read_from_the_mailbox(tmp_path: Path) -> None:
 def test_several_inference_threads_cost_several_times_what_one_of_them_says(tmp_path: Path) -> None:
     node = Node(tmp_path)
     threaded = node.config.model_copy(update={"model": node.config.model.model_copy(update={"threads": 2})})
-    governor = Governor(threaded, node.clock, lambda: 0.0)
+    governor = Governor(threaded, node.clock, lambda: 0.0, lambda: None)
     for _ in range(20):
-        governor.looked("c0", 15.0, 0.1)
+        governor.looked("c0", Spent(0.015, 15.0), 0.1)
     assert governor.meter.cost("c0", Stream()).look_ms == pytest.approx(30.0)
 
 

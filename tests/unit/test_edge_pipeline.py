@@ -11,6 +11,7 @@ from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.metrics import Metrics
 from edge.pipeline import Pipeline
+from edge.spent import Spent
 from edge.watch import CameraWatch
 from models.detections import Detections
 from models.tracker import Tracker
@@ -71,8 +72,9 @@ class Attention:
     def service(self, camera_id: str) -> Service | None:
         return self._service
 
-    def looked(self, camera_id: str, cpu_ms: float, age_s: float, *, closely: bool = False) -> None:
-        assert cpu_ms >= 0
+    def looked(self, camera_id: str, spent: Spent, age_s: float, *, closely: bool = False) -> None:
+        assert spent.cpu_ms >= 0
+        assert spent.host_s >= 0
         self.told.append((camera_id, closely))
 
 
