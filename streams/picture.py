@@ -13,13 +13,18 @@ _LUMA_FIRST = frozenset(
     {"gray", "nv12", "nv21", "yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "yuvj420p"}
     | {"yuvj411p", "yuvj422p", "yuvj440p", "yuvj444p"}
 )
+# What devices decode ten bits and more into: 16 bits of luma, whose upper byte is the luma of 8 bits.
+# `swscale` gets the last columns wrong when it turns them into grey and the width is no multiple of eight.
+_LUMA_IN_UPPER_BYTE = frozenset({"p010le", "p012le", "p016le", "p210le", "p212le", "p216le"})
 _FULL_RANGE = "JPEG"
-# By how much each plane is narrower, in bytes a line, and lower than the picture.
-_YUV420, _YUV422 = ((1, 1), (2, 2), (2, 2)), ((1, 1), (2, 1), (2, 1))
-_YUV444 = ((1, 1),) * 3
+# Bytes that two pixels take in each plane, and by how much it is lower than the picture.
+_YUV420, _YUV422 = ((2, 1), (1, 2), (1, 2)), ((2, 1), (1, 1), (1, 1))
+_YUV444 = ((2, 1),) * 3
 _PLANES = {
-    "gray": ((1, 1),),
-    "nv12": ((1, 1), (1, 2)),
+    "gray": ((2, 1),),
+    "nv12": ((2, 1), (2, 2)),
+    "p010le": ((4, 1), (4, 2)),
+    "yuv420p10le": ((4, 1), (2, 2), (2, 2)),
     "yuv420p": _YUV420,
     "yuvj420p": _YUV420,
     "yuv422p": _YUV422,
@@ -74,8 +79,8 @@ class AvPicture:
         cut = av.VideoFrame(right - left, bottom - top, frame.format.name)
         cut.colorspace, cut.color_range = frame.colorspace, frame.color_range
         shapes = _PLANES[frame.format.name]
-        for source, target, (narrower, lower) in zip(frame.planes, cut.planes, shapes, strict=True):
-            lines, space = _lines(source)[top // lower :, left // narrower :], _lines(target)
+        for source, target, (pair, lower) in zip(frame.planes, cut.planes, shapes, strict=True):
+            lines, space = _lines(source)[top // lower :, left // 2 * pair :], _lines(target)
             rows, columns = -(-(bottom - top) // lower), min(space.shape[1], lines.shape[1])
             space[:rows, :columns] = lines[:rows, :columns]
         return _converted(cut, width, height, "bgr24")
@@ -89,7 +94,7 @@ class AvPicture:
         pixels (0.05 ms) would keep the noise.
         """
         frame = self._frame
-        if frame.format.name not in _LUMA_FIRST or width <= 0 or height <= 0:
+        if not _luma_readable(frame) or width <= 0 or height <= 0:
             return _converted(frame, width, height, "gray")
         if (width, height) == (frame.width, frame.height):
             return np.ascontiguousarray(_luma_plane(frame))
@@ -153,9 +158,18 @@ def _lines(plane: VideoPlane) -> NDArray[np.uint8]:
     return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
 
 
+def _luma_readable(frame: av.VideoFrame) -> bool:
+    return frame.format.name in _LUMA_FIRST or frame.format.name in _LUMA_IN_UPPER_BYTE
+
+
 def _luma_plane(frame: av.VideoFrame) -> NDArray[np.uint8]:
     """(height, width) uint8, a read-only view of the decoder's buffer whose lines may be padded."""
-    return _lines(frame.planes[0])[: frame.height, : frame.width]
+    lines = _lines(frame.planes[0])[: frame.height]
+    return (
+        lines[:, 1 : 2 * frame.width : 2]
+        if frame.format.name in _LUMA_IN_UPPER_BYTE
+        else lines[:, : frame.width]
+    )
 
 
 def _converted(frame: av.VideoFrame, width: int, height: int, pixel_format: str) -> NDArray[np.uint8]:

@@ -54,6 +54,35 @@ def test_luma_of_the_own_size_is_a_view() -> None:
     assert not np.shares_memory(luma, picture.luma(32, 24))
 
 
+@pytest.mark.parametrize("pixel_format", ["nv12", "p010le", "p012le", "p016le", "yuv420p10le", "p210le"])
+@pytest.mark.parametrize("width", [162, 176])
+def test_what_devices_and_ten_bits_give_is_the_same_picture(width: int, pixel_format: str) -> None:
+    """Widths that are no multiple of eight included, where swscale gets grey wrong at the right."""
+    rows, columns = np.mgrid[:94, :width]
+    colours = np.dstack((rows * 2, columns, 200 - rows)).astype(np.uint8)
+    plain = av.VideoFrame.from_ndarray(colours, format="bgr24").reformat(format="yuv420p")
+    expected, picture = AvPicture(plain), AvPicture(plain.reformat(format=pixel_format))
+    for wanted in ((width, 94), (80, 46), (32, 18), (200, 120)):
+        luma, bgr = picture.luma(*wanted), picture.bgr(*wanted)
+        assert np.abs(luma.astype(int) - expected.luma(*wanted)).max() <= 1
+        assert np.abs(bgr.astype(int) - expected.bgr(*wanted)).max() <= 4
+        assert luma.flags.c_contiguous
+        assert bgr.flags.c_contiguous
+
+
+@pytest.mark.parametrize("pixel_format", ["nv12", "p010le"])
+def test_full_range_stays_full_range(pixel_format: str) -> None:
+    """As a camera's JPEG pictures are; a device hands them over in a format whose name does not tell."""
+    grey = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 250, np.uint8), format="bgr24")
+    frame = grey.reformat(format=pixel_format, dst_color_range="JPEG")
+    frame.color_range = av.video.reformatter.ColorRange.JPEG
+    picture = AvPicture(frame)
+    assert picture.bgr(64, 48).mean() == pytest.approx(250, abs=2)
+    assert picture.crop((10, 10, 40, 40), 30, 30).mean() == pytest.approx(250, abs=2)
+    for wanted in ((64, 48), (16, 12), (40, 30)):
+        assert picture.luma(*wanted).mean() == pytest.approx(250, abs=2)
+
+
 def test_luma_of_packed_formats_is_converted() -> None:
     assert AvPicture(_frame(64, 48, "rgb24")).luma(64, 48).mean() == pytest.approx(120, abs=4)
 

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 from streams.picture import ArrayPicture, AvPicture
 
 WIDTH, HEIGHT = 162, 94
-FORMATS = ["yuv420p", "yuvj420p", "nv12", "yuv422p", "yuv444p", "gray", "rgb24", "yuv420p10le"]
+FORMATS = [
+    "yuv420p",
+    "yuvj420p",
+    "nv12",
+    "yuv422p",
+    "yuv444p",
+    "gray",
+    "rgb24",
+    "yuv420p10le",
+    "p010le",
+    "p012le",
+]
 
 
 def gradient():
