@@ -64,7 +64,8 @@ function cameraCard(camera) {
     ` ${word("analysed")} · ${number(camera.received_fps)} ${word("received")} `,
     cell("span", word("perSecond"), "quiet"),
   );
-  const size = camera.width ? `${camera.width}×${camera.height} ${camera.codec || ""}` : "";
+  const device = camera.decoder && camera.decoder !== "software" ? ` (${camera.decoder})` : "";
+  const size = camera.width ? `${camera.width}×${camera.height} ${camera.codec || ""}${device}` : "";
   card.append(head, cell("p", [camera.name ? camera.id : "", size].filter(Boolean).join(" · "), "quiet"), rate);
   if (camera.error) card.append(cell("p", camera.error, "error"));
   if (camera.incidents.length) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from api.cli import app
-from api.planning import Seen, costs_for, document, look_at, predict, with_budget, words
+from api.planning import Seen, costs_for, document, look_at, predict, table_of, with_budget, words
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.costs import KEPT, CostMeter, CostTable, Stream, load_table, save_table
 from streams.errors import OpenError
@@ -62,7 +64,7 @@ class LiveSource:
     def close(self) -> None: ...
 
 
-def camera(source: str = "rtsp://viewer:topsecret@192.0.2.7/live", **more: object) -> dict[str, object]:
+def camera(source: object = "rtsp://viewer:topsecret@192.0.2.7/live", **more: object) -> dict[str, object]:
     return {
         "id": "gate",
         "source": source,
@@ -84,7 +86,9 @@ def invoke(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def _look(source: str, *, reach: bool = False, opener: Any = None, **budget: object) -> Seen:
+def _look(
+    source: str | dict[str, object], *, reach: bool = False, opener: Any = None, **budget: object
+) -> Seen:
     config = CameraConfig.model_validate(camera(source))
     more = {"opener": opener} if opener else {}
     return look_at(config, BudgetConfig.model_validate(budget), HandClock(), reach=reach, **more)
@@ -115,6 +119,49 @@ def test_a_network_camera_is_assumed_unless_it_is_reached() -> None:
     assert (seen.stream.width, seen.stream.codec) == (640, "hevc")
     assert seen.stream.fps == pytest.approx(20)
     assert seen.stream.keyframe_s == pytest.approx(1.5, rel=0.3)
+
+
+def test_of_two_streams_the_small_one_is_what_costs(tmp_path: Path) -> None:
+    write_clip(SceneSpec("quiet", "plaza", 1, (320, 192), 10.0, 3.0), tmp_path / "sub.mp4", None, None)
+    both: dict[str, object] = {"main": "rtsp://u:hush@192.0.2.7/101", "sub": "rtsp://u:hush@192.0.2.7/102"}
+    opened = []
+
+    def opener(url: object, *_: object, **__: object) -> LiveSource:
+        opened.append(str(url))
+        return LiveSource()
+
+    unseen = _look(both)
+    assert (unseen.how, unseen.stream.width, unseen.stream.height) == ("assumed", 640, 360)
+    assert _look(both, sub_picture_size=[704, 576]).stream.width == 704
+    assert _look(both, reach=True, opener=opener).how == "seen"
+    assert opened == ["rtsp://***@192.0.2.7/102"]
+    seen = _look({"main": "rtsp://192.0.2.7/101", "sub": str(tmp_path / "sub.mp4")})
+    assert (seen.how, seen.stream.width) == ("seen", 320)
+
+
+def test_a_small_stream_costs_less_and_is_named() -> None:
+    both = camera(source={"main": "rtsp://192.0.2.7/101", "sub": "rtsp://192.0.2.7/102"}, id="two")
+    config = config_of(camera(), both)
+    clock = HandClock()
+    seen = {one.id: look_at(one, config.budget, clock, reach=False) for one in config.cameras}
+    prediction = predict(config, TABLE, seen)
+    one, two = document(prediction)["cameras"]
+    assert two["load_ms_per_s"] < 0.7 * one["load_ms_per_s"]
+    assert (one["stream"]["source"], two["stream"]["source"]) == ("main", "sub")
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(table_of(prediction))
+    shown = console.export_text()
+    assert "sub 640x360 25 fps, assumed" in shown
+    assert " 1920x1080 25 fps, assumed" in shown
+
+
+def test_decoding_on_a_device_is_said_not_to_be_reckoned_with() -> None:
+    config = config_of(camera())
+    node = config.node.model_copy(update={"hardware_decode": "cuda"})
+    prediction = predict(config.model_copy(update={"node": node}), TABLE, seen_of(config))
+    assert list(words(prediction))[-1] == (
+        "hardware_decode: cuda is not reckoned with, unless the costs were measured with it"
+    )
 
 
 def test_a_camera_that_cannot_be_reached_is_assumed_and_said_to_be() -> None:

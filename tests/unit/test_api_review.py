@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from api.demo import demo_config
@@ -51,6 +52,30 @@ def test_open_streams_and_open_doors_are_told_without_secrets() -> None:
     for host, told in (("0.0.0.0", 1), ("localhost", 0), ("::1", 0), ("node.example", 1)):  # noqa: S104
         opened = bare.model_copy(update={"http": bare.http.model_copy(update={"host": host})})
         assert len(review(opened)) == 1 + told
+
+
+def test_both_streams_of_a_camera_are_looked_at() -> None:
+    both = {"main": "rtsps://u:secret@h/1", "sub": "rtsps://u:secret@h/2"}
+    assert review(config(source=both, zones=[ZONE], rules=[RULE])) == []
+    assert "5 pictures/s of sub" in printed(config(source=both))
+    twice = config(source=both | {"sub": both["main"]}, zones=[ZONE], rules=[RULE])
+    assert review(twice) == [
+        "camera a: main and sub are the same stream; leave sub out, or name the camera's smaller stream"
+    ]
+    open_sub = config(source=both | {"sub": "rtsp://u:secret@h/2"}, zones=[ZONE], rules=[RULE])
+    assert review(open_sub) == [
+        "camera a: rtsp:// shows the password to the network; prefer rtsps://",
+    ]
+    both_open = {"main": "rtsp://u:secret@h/1", "sub": "rtsp://u:secret@h/2"}
+    assert len(review(config(source=both_open, zones=[ZONE], rules=[RULE]))) == 1
+
+
+def test_a_device_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = config(zones=[ZONE], rules=[RULE])
+    wanted = good.model_copy(update={"node": good.node.model_copy(update={"hardware_decode": "vulkan"})})
+    monkeypatch.setattr("streams.hardware.hwdevices_available", lambda: ["qsv"])
+    (told,) = review(wanted)
+    assert told.startswith("node.hardware_decode vulkan: this build of FFmpeg knows no vulkan, only qsv;")
 
 
 def test_the_table_holds_ground_error_areas_lines_and_rules(tmp_path: Path) -> None:
