@@ -142,7 +142,7 @@ def told(clip: Path, camera: CameraConfig, detector: Detector, *, gate: bool) ->
     watch = CameraWatch(camera, detector, context, Tracker(0.35), new_id)
     playing, events, looks, pts_s = Playing(clip, gate=gate), [], 0, 0.0
     for shown in playing.play(1):
-        if not shown.wanted:
+        if not shown.wanted or shown.picture is None:
             continue
         looks, pts_s = looks + 1, shown.pts_s
         now = EPOCH + timedelta(seconds=pts_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -42,14 +43,15 @@ class Shown:
     """A decoded picture, and whether analysis should get it.
 
     Attributes:
-        picture: the pixels and their own time.
+        picture: the pixels and their own time; None where it was only needed to decode later ones, and was
+            let go at once.
         pts_s: seconds on the camera's repaired clock.
         seen: when its packet was read, however long that was held.
         wanted: whether analysis should get it; the others were decoded because later ones refer to them.
         motion: how it differs from before; None where that was not measured.
     """
 
-    picture: DecodedPicture
+    picture: DecodedPicture | None
     pts_s: float
     seen: Seen
     wanted: bool
@@ -101,7 +103,9 @@ class GatedDecoder:
     """One camera's decoder behind its activity gate. For one thread, but for what `gate` lets any thread set.
 
     What is caught up is decoded in full and only its newest picture is looked at and wanted: the older ones
-    would be superseded in the mailbox before analysis could take them, and are too old to act upon.
+    would be superseded in the mailbox before analysis could take them, and are too old to act upon. Nor are
+    they kept: decoders never give the memory of pictures back, so 50 of them in 1080p would take 155 MB for
+    good.
 
     Attributes:
         gate: what decides; any thread may set its `service` and `attention`.
@@ -201,7 +205,7 @@ class GatedDecoder:
         if self._decoder is None or not self._decoder.continuous:
             return []
         self.work = "decode"
-        return self._show(self._decoder.flush(), seen, all_of_them=True)
+        return self._show(self._decoder.flush(), seen)
 
     def _look_at(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
         self.work = "keyframe"
@@ -213,13 +217,13 @@ class GatedDecoder:
         self._repeated_s = None if decoder.continuous else packet.pts_s
         self._looks += 1
         self.gate.looked(shown=bool(pictures))
-        return self._show(pictures, seen, all_of_them=False)
+        return self._show_newest(pictures, seen)
 
     def _decode(self, decoder: Decoder, packet: Packet, seen: Seen) -> list[Shown]:
         self.work = "decode"
         buffer = self._buffer
         if len(buffer) == 0 and decoder.continuous and not packet.keyframe:  # the usual case
-            return self._show(self._decoded(decoder, packet), seen, all_of_them=True)
+            return self._show(self._decoded(decoder, packet), seen)
         gap = len(buffer) > 0 or not decoder.continuous
         if packet.keyframe:
             buffer.hold(packet)  # what was held before is of no use any more
@@ -227,9 +231,11 @@ class GatedDecoder:
         held = [*buffer.take(), packet]
         if gap and held[0].keyframe:
             decoder.restart()
-        pictures = [picture for one in held for picture in self._decoded(decoder, one)]
-        self._caught_up += len(pictures) if len(held) > 1 else 0
-        return self._show(pictures, seen, all_of_them=len(held) == 1)
+        if len(held) == 1:
+            return self._show(self._decoded(decoder, packet), seen)
+        shown = self._show_newest((each for one in held for each in self._decoded(decoder, one)), seen)
+        self._caught_up += len(shown)
+        return shown
 
     def _decoded(self, decoder: Decoder, packet: Packet) -> list[DecodedPicture]:
         thrifty = self.gate.references_suffice(self._fps)
@@ -255,16 +261,28 @@ class GatedDecoder:
         while len(self._seen) > _REORDER_LIMIT + len(self._buffer):
             self._seen.popitem(last=False)
 
-    def _show(self, pictures: list[DecodedPicture], now: Seen, *, all_of_them: bool) -> list[Shown]:
-        """Stamp pictures and say which are wanted: any of them, or at most the newest."""
-        shown = []
-        for index, decoded in enumerate(pictures):
-            own = self._seen.get(decoded.pts_s, now)
-            pts_s = self.timeline.stamp(decoded.pts_s, own.mono_s if self._realtime else None)
-            newest = index == len(pictures) - 1
-            wanted, motion = self._judge(decoded, pts_s) if all_of_them or newest else (False, None)
-            shown.append(Shown(decoded, pts_s, own, wanted, motion))
+    def _show(self, pictures: list[DecodedPicture], now: Seen) -> list[Shown]:
+        """Stamp pictures and say which are wanted."""
+        return [self._judged(decoded, *self._stamped(decoded, now)) for decoded in pictures]
+
+    def _show_newest(self, pictures: Iterable[DecodedPicture], now: Seen) -> list[Shown]:
+        """Stamp pictures as they come, and keep but the newest."""
+        shown: list[Shown] = []
+        newest = None
+        for newest in pictures:
+            shown.append(Shown(None, *self._stamped(newest, now), wanted=False))
+        if newest is not None:
+            last = shown.pop()
+            shown.append(self._judged(newest, last.pts_s, last.seen))
         return shown
+
+    def _stamped(self, decoded: DecodedPicture, now: Seen) -> tuple[float, Seen]:
+        own = self._seen.get(decoded.pts_s, now)
+        return self.timeline.stamp(decoded.pts_s, own.mono_s if self._realtime else None), own
+
+    def _judged(self, decoded: DecodedPicture, pts_s: float, own: Seen) -> Shown:
+        wanted, motion = self._judge(decoded, pts_s)
+        return Shown(decoded, pts_s, own, wanted, motion)
 
     def _judge(self, decoded: DecodedPicture, pts_s: float) -> tuple[bool, MotionLook | None]:
         due = self._rate.admit(pts_s) or self._service.keyframes_only

@@ -15,7 +15,7 @@ from streams.backoff import Backoff
 from streams.clock import Clock
 from streams.decode import Decoder
 from streams.errors import StreamEndedError, StreamError
-from streams.frame import Frame, Picture
+from streams.frame import Frame
 from streams.gated import GateCounts, GatedDecoder, Seen, Shown
 from streams.meter import Meter
 from streams.packet import PacketSource
@@ -316,12 +316,17 @@ class Reader:
         if not pictures:
             return
         self._last_frame_mono_s = now.mono_s
-        self._pictured(len(pictures), pictures[-1].picture.picture)
+        self._decoded += len(pictures)
+        if self._status.state != "up":
+            self._enter("up")
+            self._backoff.reset()
         for shown in pictures:
-            if not shown.wanted:
+            decoded, seen, motion = shown.picture, shown.seen, shown.motion
+            if decoded is not None:
+                self._size = (decoded.picture.width, decoded.picture.height)
+            if decoded is None or not shown.wanted:
                 self._mailbox.gate(self.camera_id)
                 continue
-            decoded, seen, motion = shown.picture, shown.seen, shown.motion
             self._mailbox.offer(
                 Frame(
                     self.camera_id,
@@ -333,13 +338,6 @@ class Reader:
                     motion.boxes() if motion is not None else None,
                 )
             )
-
-    def _pictured(self, count: int, newest: Picture) -> None:
-        if self._status.state != "up":
-            self._enter("up")
-            self._backoff.reset()
-        self._decoded += count
-        self._size = (newest.width, newest.height)
 
     def _count(self, now: Seen, decode_errors: int) -> None:
         """After each packet; plain attributes, as `status` puts them together when somebody asks."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import av
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from streams.decode import Decoder
 from streams.gated import GatedDecoder, Seen, Shown
 from streams.gop import GopBuffer
 from streams.packet import Packet, StreamInfo
+from streams.picture import AvPicture
 from streams.service import KEYFRAMES, SHED, Service
 from tests.support.motion_clip import (
     B_FRAMES,
@@ -110,6 +112,7 @@ def test_pictures_come_once_each_in_their_order_and_are_what_full_decoding_shows
     assert all(b > a for a, b in itertools.pairwise(times))
     assert line.gated.timeline.repeats == line.gated.timeline.repairs == 0
     for shown in line.wanted:
+        assert shown.picture is not None
         expected = full[round(shown.picture.pts_s or 0, 3)].picture.luma(320, 192).astype(int)
         got = shown.picture.picture.luma(320, 192).astype(int)
         assert abs(got - expected).max() <= 2
@@ -161,7 +164,7 @@ def test_only_keyframes_when_the_planner_says_so(clip: Callable[[str], MotionCli
     line.gated.gate.service = KEYFRAMES
     line.play(played.packets)
     assert len(line.shown) == sum(packet.keyframe for packet in played.packets)
-    assert all(shown.picture.keyframe for shown in line.shown)
+    assert all(shown.picture is not None and shown.picture.keyframe for shown in line.shown)
     assert len(line.wanted) >= 3
     line.gated.gate.service = SHED
     before = len(line.shown)
@@ -191,7 +194,41 @@ def test_b_pictures_are_left_out_where_few_are_wanted(clip: Callable[[str], Moti
 def test_what_was_held_tells_when_it_was_read(clip: Callable[[str], MotionClip]) -> None:
     played = clip("vbr")
     line = Line(played.info).play(played.packets)
-    assert all(shown.seen.mono_s == shown.picture.pts_s for shown in line.shown)
+    assert all(shown.seen.mono_s == shown.pts_s for shown in line.shown)
+
+
+def test_catching_up_keeps_no_picture_but_the_newest(
+    clip: Callable[[str], MotionClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counted(AvPicture):
+        """Knows how many there are."""
+
+        __slots__ = ()
+        alive = most = 0
+
+        def __init__(self, frame: av.VideoFrame) -> None:
+            super().__init__(frame)
+            Counted.alive += 1
+            Counted.most = max(Counted.most, Counted.alive)
+
+        def __del__(self) -> None:
+            Counted.alive -= 1
+
+    monkeypatch.setattr("streams.decode.AvPicture", Counted)
+    played = clip("vbr")
+    line = Line(played.info)
+    longest = 0
+    for packet in played.packets:
+        shown = line.gated.feed(packet, Seen(packet.pts_s or 0.0, UTC_NOW))
+        longest = max(longest, len(shown))
+        assert all(b.pts_s > a.pts_s for a, b in itertools.pairwise(shown))
+        assert [one.picture is not None for one in shown[-1:]] == [True] * len(shown[-1:])
+        assert not any(one.wanted or one.picture for one in shown[:-1])
+        del shown
+    assert longest >= 10
+    assert line.gated.counts().caught_up >= 10
+    assert Counted.most <= 2  # the one that is replaced, and the one that replaces it
+    assert Counted.alive == 0
 
 
 def test_a_new_stream_goes_on_with_what_was_learnt(clip: Callable[[str], MotionClip]) -> None:

@@ -117,12 +117,13 @@ class Running:
         prepare(self.reader)
         self.reader.start()
 
-    def until(self, state: ReaderState, reconnects: int = 0) -> None:
+    def until(self, state: ReaderState, reconnects: int = 0, error: str | None = None) -> None:
         """Wait for a state by polling: the reader has no hook for it, and needs none."""
         pause = threading.Event()
         for _ in range(int(PATIENCE_S / 0.005)):
             status = self.reader.status()
-            if status.state == state and status.reconnects >= reconnects:
+            failed = error is None or status.last_error == error
+            if status.state == state and status.reconnects >= reconnects and failed:
                 return
             pause.wait(0.005)
         pytest.fail(f"never {state}: {self.reader.status()}")
@@ -422,7 +423,7 @@ def test_cpu_is_metered_by_stage_and_adds_up(visit: MotionClip) -> None:
         assert reader.status().spent == untouched
 
     running = Running(opener, options, clock, prepare, cpu)
-    running.until("retrying", reconnects=1)
+    running.until("retrying", reconnects=1, error="gone")
     running.reader.stop()
     status = running.reader.status()
     assert {stage: calls for stage, (_, calls) in status.spent.items()} == {
