@@ -310,9 +310,9 @@ class Controller:
         lane = (now.lane_s - before.lane_s) / dt_s
         own = self.used_ms * self._budget.target_load / full.cpu_ms
         busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
-        gone, seen = lost - before.lost, delivered - before.delivered
+        gone, analysed = lost - before.lost, delivered - before.delivered
         too_old = reading.age_p90_s is not None and reading.age_p90_s > self._age_most_s
-        too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + seen)
+        too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + analysed)
         return busy >= BUSY_SHARE and (too_old or too_many)
 
 
