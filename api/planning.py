@@ -15,7 +15,7 @@ from rich.table import Table
 from api.terminal import table
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.control import CameraReading, assumed_stream, capacity_of, demand_of, usable_cores, with_lane
-from edge.costs import KEPT, CostMeter, CostTable, SourceKind, Stream, load_table
+from edge.costs import KEPT, SOURCE_KINDS, CostMeter, CostTable, Stream, load_table
 from edge.opening import address, source_options
 from streams.budget import plan
 from streams.clock import Clock
@@ -28,9 +28,6 @@ from streams.sim.encode import EncoderOptions
 from streams.sim.spec import parse_address
 from streams.source import OpenSource, open_source
 
-_KINDS: Final[Mapping[str, SourceKind]] = {
-    "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "file": "file", "sim": "sim",
-}  # fmt: skip
 _PROBE_PACKETS: Final = 500
 _PROBE_S: Final = 10.0
 _NAMES: Final = 6
@@ -64,7 +61,7 @@ def look_at(
         opener: opens sources.
     """
     url = address(camera)
-    kind = _KINDS[url.scheme]
+    kind = SOURCE_KINDS[url.scheme]
     assumed = replace(assumed_stream(budget), kind=kind)
     if camera.source.sub is not None:
         width, height = budget.sub_picture_size
