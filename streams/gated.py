@@ -27,7 +27,7 @@ _UNTIMED_TOLERANCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """When a packet was read.
+    """When a packet was here, or would have been, had nothing held it up on the way.
 
     Attributes:
         mono_s: host monotonic seconds.
@@ -46,7 +46,7 @@ class Shown:
         picture: the pixels and their own time; None where it was only needed to decode later ones, and was
             let go at once.
         pts_s: seconds on the camera's repaired clock.
-        seen: when its packet was read, however long that was held.
+        seen: when its packet came, however long that was held.
         wanted: whether analysis should get it; the others were decoded because later ones refer to them.
         motion: how it differs from before; None where that was not measured.
     """
@@ -77,6 +77,7 @@ class GateCounts:
         false_wakes: wakes by packets that pixels did not bear out.
         fps: packets per camera second; None until known.
         keyframe_s: camera seconds from keyframe to keyframe; None until known.
+        late: packets left undecoded only because they were passed over.
     """
 
     activity: Activity = "active"
@@ -93,6 +94,7 @@ class GateCounts:
     false_wakes: int = 0
     fps: float | None = None
     keyframe_s: float | None = None
+    late: int = 0
 
 
 Work = Literal["keyframe", "decode"]
@@ -135,6 +137,7 @@ class GatedDecoder:
         self._looked_s = float("-inf")
         self._repeated_s: float | None = None
         self._looks = self._caught_up = 0
+        self._late = self._passed = 0
 
     @property
     def holding(self) -> bool:
@@ -159,6 +162,7 @@ class GatedDecoder:
             gate.false_wakes,
             gate.fps,
             gate.keyframe_s,
+            self._late,
         )
 
     def opened(self, decoder: Decoder, *, again: bool) -> None:
@@ -170,6 +174,7 @@ class GatedDecoder:
         """
         self._decoder = decoder
         self._thrifty = False
+        self._drop_passed()
         self._buffer.lose()
         self._seen.clear()
         if again:
@@ -183,22 +188,50 @@ class GatedDecoder:
             ReadError: as `Decoder.decode`.
             RuntimeError: nothing was opened.
         """
-        decoder = self._decoder
-        if decoder is None:
+        decoder, decision = self._take_in(packet, seen)
+        gate, buffer = self.gate, self._buffer
+        if decision is Decision.KEYFRAME:
+            return self._look_at(decoder, packet, seen)
+        if decision is Decision.HOLD and (packet.keyframe or gate.sparse or buffer.fits(packet)):
+            self._hold(decoder, packet)
+            return []
+        return self._decode(decoder, packet, seen)
+
+    def pass_over(self, packet: Packet, seen: Seen) -> None:
+        """Take the next packet in without decoding it, as it is too old to act upon.
+
+        The newest keyframe and what follows is held as far as there is room, and the gate goes on watching
+        sizes: what moved meanwhile wakes the camera, and the next `feed` catches up.
+
+        Raises:
+            RuntimeError: nothing was opened.
+        """
+        decoder, decision = self._take_in(packet, seen)
+        self._passed += decision is not Decision.HOLD
+        self._hold(decoder, packet)
+
+    def _take_in(self, packet: Packet, seen: Seen) -> tuple[Decoder, Decision]:
+        if self._decoder is None:
             raise RuntimeError("open a stream before feeding packets")
         self.work = None
         self._follow_service()
         self._remember(packet, seen)
-        gate, buffer = self.gate, self._buffer
-        decision = gate.decide(packet.pts_s, packet.size, keyframe=packet.keyframe, held=len(buffer))
-        if decision is Decision.KEYFRAME:
-            return self._look_at(decoder, packet, seen)
-        if decision is Decision.HOLD and (packet.keyframe or gate.sparse or buffer.fits(packet)):
-            buffer.hold(packet)
-            if not buffer.decodable and decoder.continuous:
+        if packet.keyframe:
+            self._drop_passed()
+        held = len(self._buffer)
+        return self._decoder, self.gate.decide(packet.pts_s, packet.size, keyframe=packet.keyframe, held=held)
+
+    def _drop_passed(self) -> None:
+        """What was passed over will not be caught up with any more."""
+        self._late += self._passed
+        self._passed = 0
+
+    def _hold(self, decoder: Decoder, packet: Packet) -> None:
+        self._buffer.hold(packet)
+        if not self._buffer.decodable:
+            self._drop_passed()
+            if decoder.continuous:
                 decoder.restart()
-            return []
-        return self._decode(decoder, packet, seen)
 
     def finish(self, seen: Seen) -> list[Shown]:
         """The stream ended: pictures the decoder still holds back."""
@@ -224,6 +257,7 @@ class GatedDecoder:
         buffer = self._buffer
         if len(buffer) == 0 and decoder.continuous and not packet.keyframe:  # the usual case
             return self._show(self._decoded(decoder, packet), seen)
+        self._passed = 0
         gap = len(buffer) > 0 or not decoder.continuous
         if packet.keyframe:
             buffer.hold(packet)  # what was held before is of no use any more

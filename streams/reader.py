@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from typing import Literal, Protocol
 
 import structlog
@@ -17,8 +18,9 @@ from streams.decode import Decoder
 from streams.errors import StreamEndedError, StreamError
 from streams.frame import Frame
 from streams.gated import GateCounts, GatedDecoder, Seen, Shown
+from streams.lag import BEHIND_S, Lag
 from streams.meter import Meter
-from streams.packet import PacketSource
+from streams.packet import Packet, PacketSource
 from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
 from streams.stats import Tally
@@ -55,6 +57,8 @@ class ReaderOptions:
         gate: whether packets of an idle camera are left undecoded, and its pictures not handed over.
         loop_filter: whether the decoder smooths edges of blocks; detection does without, see `Decoder`.
         hardware: `off`, `auto`, or the kind of device to decode on where that is possible.
+        max_lag_s: a reader that is further behind its camera leaves packets undecoded until it is not, above
+            0. Of use up to the age at which frames expire: beyond it, what is decoded is thrown away.
     """
 
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -63,12 +67,15 @@ class ReaderOptions:
     gate: bool = True
     loop_filter: bool = False
     hardware: str = "off"
+    max_lag_s: float = BEHIND_S
 
     def __post_init__(self) -> None:
         if self.analysed_fps <= 0:
             raise ValueError(f"analysed_fps must be above 0, got {self.analysed_fps}")
         if self.decode_threads < 1:
             raise ValueError(f"decode_threads must be 1 or more, got {self.decode_threads}")
+        if self.max_lag_s <= 0:
+            raise ValueError(f"max_lag_s must be above 0, got {self.max_lag_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +185,8 @@ class Reader:
         self._gated = GatedDecoder(
             options.analysed_fps, GateOptions(enabled=options.gate), realtime=options.source.realtime
         )
+        # What is read as fast as it goes has no time of its own to be behind of.
+        self._lag = Lag(options.max_lag_s) if options.source.realtime else None
         self._meter = Meter(("demux", "keyframe", "decode"), cpu_s)
         self._tally = Tally()
         self._stop = threading.Event()
@@ -241,6 +250,7 @@ class Reader:
             decode_errors=self._errors,
             timeline_repairs=timeline.repairs + timeline.repeats,
             spent=self._meter.spent,
+            lag_s=self._lag.lag_s if self._lag is not None else 0.0,
             **{name: getattr(counts, name) for name in _GATE_FIELDS},
         )
 
@@ -287,13 +297,26 @@ class Reader:
                         return
                     self._meter.add("demux", 1)
                     now = self._now()
-                    self._emit(self._metered(self._gated.feed(packet, now)), now)
+                    self._emit(self._taken(packet, now), now)
                     self._count(now, errors_before + decoder.errors)
             except StreamEndedError:
                 self._meter.add("demux", 0)
                 now = self._now()
                 self._emit(self._metered(self._gated.finish(now)), now)
                 raise
+
+    def _taken(self, packet: Packet, now: Seen) -> list[Shown]:
+        """The pictures that a packet gave; none where it came so late that newer ones wait to be read."""
+        lag = self._lag
+        if lag is None:
+            return self._metered(self._gated.feed(packet, now))
+        too_late = lag.packet(packet.pts_s, now.mono_s, keyframe=packet.keyframe)
+        if lag.lag_s > 0:
+            now = Seen(now.mono_s - lag.lag_s, now.utc - timedelta(seconds=lag.lag_s))
+        if too_late:
+            self._gated.pass_over(packet, now)
+            return []
+        return self._metered(self._gated.feed(packet, now))
 
     def _metered(self, pictures: list[Shown]) -> list[Shown]:
         """Book what decoding took; if the decoder was left alone, it goes with the next packet's reading."""
@@ -307,6 +330,8 @@ class Reader:
 
     def _opened(self, codec: str, decoder: Decoder) -> None:
         self._gated.opened(decoder, again=self._opened_before)
+        if self._lag is not None:
+            self._lag.lost()
         with self._lock:
             reconnects = self._status.reconnects + self._opened_before
             self._status = replace(self._status, codec=codec, reconnects=reconnects)

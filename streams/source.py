@@ -39,7 +39,10 @@ _FORMATS = (
     "rtsp,mpjpeg,mjpeg,jpeg_pipe,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo"
     ",h264,hevc,m4v,obu,ivf,ogg,asf,wtv,nut,yuv4mpegpipe"
 )
-_PACING_LIMIT_S = 2.0
+# A recording that plays as a camera waits for no reader that fell behind, any more than a camera would; only
+# when it is as late as this has the host itself stood still, and the recording with it.
+_PACING_LIMIT_S = 10.0
+_LEAP_S = 2.0
 # Formats without times of their own: FFmpeg pretends that every camera sends 25 pictures a second.
 _TIMELESS = frozenset({"mpjpeg", "mjpeg", "jpeg_pipe"})
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -286,14 +289,20 @@ class _Pace:
         self._clock = clock
         self._stop = stop
         self._start_s: float | None = None
+        self._last_s = 0.0
 
     def wait(self, time_s: float | None) -> None:
-        """Wait until `time_s` of the recording is due; after a leap in its times, start counting anew."""
+        """Wait until `time_s` of the recording is due; where its times leap, it goes on without a gap."""
         if time_s is None:
             return
         now_s = self._clock.monotonic()
-        if self._start_s is None or abs(self._start_s + time_s - now_s) > _PACING_LIMIT_S:
+        if self._start_s is None:
             self._start_s = now_s - time_s
+        elif abs(time_s - self._last_s) > _LEAP_S:
+            self._start_s += self._last_s - time_s
+        self._last_s = time_s
         delay_s = self._start_s + time_s - now_s
         if delay_s > 0:
             self._clock.wait(self._stop, delay_s)
+        elif -delay_s > _PACING_LIMIT_S:
+            self._start_s = now_s - time_s

@@ -257,9 +257,91 @@ def test_nothing_is_fed_before_it_is_open(clip: Callable[[str], MotionClip]) -> 
     assert gated.finish(Seen(0.0, UTC_NOW)) == []
 
 
+def _late(line: Line, packets: list[Packet]) -> None:
+    for packet in packets:
+        line.gated.pass_over(packet, Seen(packet.pts_s or 0.0, UTC_NOW))
+
+
+def test_what_is_passed_over_is_caught_up_from_the_newest_keyframe(
+    clip: Callable[[str], MotionClip],
+) -> None:
+    """Three seconds come too late: those since the last keyframe are decoded with the next packet."""
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[:60])
+    _late(line, played.packets[60:135])
+    assert line.gated.work is None
+    assert len(line.shown) == 60
+    counts = line.gated.counts()
+    assert (counts.late, counts.held) == (40, 35)  # the keyframes are at 50, 100, ...
+    line.play(played.packets[135:137])
+    assert [shown.wanted for shown in line.shown[60:-2]] == [False] * 35
+    assert line.gated.counts().late == 40
+    assert line.gated.counts().held == 0
+    assert line.shown[-2].pts_s == played.packets[135].pts_s
+    assert line.decoder.errors == 0
+
+
+def test_passing_over_goes_on_in_the_run(clip: Callable[[str], MotionClip]) -> None:
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[:60])
+    _late(line, played.packets[60:70])
+    line.play(played.packets[70:71])
+    assert line.gated.counts().late == 0
+    assert len(line.shown) == 71
+    assert line.decoder.errors == line.decoder.skipped == 0
+
+
+def test_what_is_passed_over_before_a_keyframe_is_late(clip: Callable[[str], MotionClip]) -> None:
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[:60])
+    _late(line, played.packets[60:100])
+    line.play(played.packets[100:110])
+    assert line.gated.counts().late == line.gated.counts().undecoded == 40
+    assert len(line.shown) == 70
+    assert line.decoder.errors == line.decoder.skipped == 0
+
+
+def test_an_idle_camera_leaves_nothing_undecoded_for_being_late(clip: Callable[[str], MotionClip]) -> None:
+    """Its packets would not have been decoded anyway, but for the keyframes that were to be looked at."""
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[: 15 * FPS])
+    assert line.gated.counts().activity == "idle"
+    _late(line, played.packets[15 * FPS : 18 * FPS])
+    line.play(played.packets[18 * FPS : 20 * FPS])
+    assert 1 <= line.gated.counts().late <= 2
+    assert _delay_s(played, line, 1) <= 0.3
+
+
+def test_motion_in_what_is_passed_over_wakes_the_camera(clip: Callable[[str], MotionClip]) -> None:
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[: 18 * FPS])
+    assert line.gated.counts().activity == "idle"
+    _late(line, played.packets[18 * FPS : 19 * FPS])
+    assert line.gated.counts().activity == "waking"
+    line.play(played.packets[19 * FPS : 19 * FPS + 1])
+    assert line.shown[-1].wanted
+    assert line.gated.counts().caught_up > FPS
+
+
+def test_passing_over_is_bounded_too(
+    clip: Callable[[str], MotionClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.gated.GopBuffer", lambda: GopBuffer(max_packets=10))
+    played = clip("vbr")
+    line = Line(played.info).play(played.packets[:60])
+    _late(line, played.packets[60:80])
+    counts = line.gated.counts()
+    assert (counts.overflows, counts.late, counts.held) == (1, 20, 0)
+    line.play(played.packets[80:120])
+    assert len(line.shown) == 60 + 20
+    assert line.decoder.errors == 0
+    with pytest.raises(RuntimeError, match="open"):
+        GatedDecoder(5.0, GateOptions(), realtime=True).pass_over(played.packets[0], Seen(0.0, UTC_NOW))
+
+
 DAMAGE = st.lists(
     st.tuples(
-        st.sampled_from(["drop", "repeat", "no-stamp", "same-stamp", "leap", "burst", "attend", "serve"]),
+        st.sampled_from(["drop", "repeat", "no-stamp", "same-stamp", "leap", "late", "attend", "serve"]),
         st.integers(0, 899),
         st.integers(1, 60),
     ),
@@ -295,14 +377,19 @@ def test_whatever_a_stream_does_the_books_balance(
     line = Line(StreamInfo(played.info.codec, 0, 0, played.info.template))
     attended = [at for what, at, _ in damage if what == "attend"]
     served = [at for what, at, _ in damage if what == "serve"]
+    late = {at + k for what, at, count in damage if what == "late" for k in range(count)}
     for index, packet in enumerate(packets):
         if index in attended:
             line.gated.gate.attention = not line.gated.gate.attention
         if index in served:
             line.gated.gate.service = (KEYFRAMES, Service(2.0), SHED)[index % 3]
-        line.play([packet])
+        if index in late:
+            _late(line, [packet])
+        else:
+            line.play([packet])
         counts = line.gated.counts()
         assert counts.held_bytes <= 8 * 2**20
     assert all(b.pts_s > a.pts_s for a, b in itertools.pairwise(line.shown))
     assert len(line.shown) + counts.held + counts.undecoded <= 2 * len(packets)
     assert counts.overflows == 0
+    assert counts.late <= counts.undecoded

@@ -2,6 +2,7 @@
 
 import base64
 import http.server
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -79,6 +80,47 @@ def test_a_file_played_as_a_camera_keeps_its_pace(tmp_path: Path) -> None:
     read_all(_open(path, SourceOptions(realtime=True), clock=clock))
     assert sum(clock.waits) == pytest.approx(29 / 25, abs=0.1)
     assert max(clock.waits) == pytest.approx(1 / 25, abs=0.001)
+
+
+def test_a_file_played_as_a_camera_does_not_wait_for_its_reader(tmp_path: Path) -> None:
+    """Who was busy for three seconds finds what was played meanwhile, at once, and then the old schedule."""
+    clock = PacingClock()
+    path = write_clip(tmp_path / "clip.mp4", frames=150)
+    source = _open(path, SourceOptions(realtime=True), clock=clock)
+    offsets = []
+    for index, packet in enumerate(itertools.islice(source.packets(), 150)):
+        offsets.append(clock.now_s - (packet.pts_s or 0.0))
+        if index == 20:
+            clock.now_s += 3.0
+    assert offsets[0] == pytest.approx(offsets[-1], abs=0.001)
+    assert max(offsets) - offsets[0] == pytest.approx(3.0 - 0.04, abs=0.001)
+    assert len(clock.waits) == pytest.approx(150 - 75, abs=3)
+
+
+def test_a_host_that_stood_still_goes_on_where_it_was(tmp_path: Path) -> None:
+    clock = PacingClock()
+    source = _open(write_clip(tmp_path / "clip.mp4"), SourceOptions(realtime=True), clock=clock)
+    for index, _ in enumerate(itertools.islice(source.packets(), 50)):
+        if index == 20:
+            clock.now_s += 60.0
+    assert sum(clock.waits) == pytest.approx(48 / 25, abs=0.01)
+
+
+def test_a_leap_in_a_recording_is_no_pause(tmp_path: Path) -> None:
+    clock = PacingClock()
+    path = write_clip(tmp_path / "clip.ts")
+    written = tmp_path / "leap.ts"
+    with av.open(str(path)) as read, av.open(str(written), "w") as container:
+        stream = container.add_stream_from_template(read.streams.video[0])
+        for index, packet in enumerate(read.demux(video=0)):
+            if packet.size:
+                assert packet.pts is not None
+                packet.pts = packet.dts = packet.pts + (index >= 25) * 90_000 * 60
+                packet.stream = stream
+                container.mux(packet)
+    source = _open(written, SourceOptions(realtime=True), clock=clock)
+    assert len(read_all(source)) == 50
+    assert sum(clock.waits) == pytest.approx(2.0, abs=0.2)
 
 
 def test_as_fast_as_it_goes_waits_for_nothing(tmp_path: Path) -> None:
