@@ -43,7 +43,8 @@ class Frame:
         picture: the pixels, converted lazily.
         pts_s: seconds on the camera's repaired clock, strictly increasing for the life of the reader,
             across reconnections too: use it for speed and dwell.
-        seen_mono_s: host monotonic seconds when the packet was read: use it for age and deadlines.
+        seen_mono_s: host monotonic seconds when the camera had it, as far as can be told: when its packet was
+            read, less what that was late. Use it for age and deadlines.
         seen_utc: aware UTC wall time of the same moment: a label only, never subtracted.
         keyframe: whether the picture came from a keyframe.
         regions: where it differs from the background: left, top, right, bottom as fractions of the picture,
