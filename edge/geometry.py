@@ -45,6 +45,8 @@ def points_in_polygon(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_
 def even_odd(points: ArrayLike, polygon: ArrayLike) -> NDArray[np.bool_]:
     """Which points (n, 2) lie in a polygon (m, 2), by the even-odd rule: (n,) bool; edges fall either way."""
     p, start = as_points(points), as_points(polygon)
+    if not len(p):
+        return np.zeros(0, np.bool_)
     end = _following(start)
     px, py = p[:, :1], p[:, 1:]
     x1, y1 = start[:, 0], start[:, 1]
@@ -63,6 +65,8 @@ def _following(corners: Floats) -> Floats:
 def edge_distance(points: ArrayLike, polygon: ArrayLike) -> Floats:
     """Distance of each point to the polygon's nearest edge: points (n, 2), polygon (m, 2) -> (n,)."""
     p, start = as_points(points), as_points(polygon)
+    if not len(p):
+        return np.zeros(0)
     along = _following(start) - start
     length2 = np.maximum((along**2).sum(axis=1), np.finfo(float).tiny)
     offset = p[:, None, :] - start[None, :, :]

@@ -124,18 +124,20 @@ def step_crossings(
     Returns:
         The next state, and (n,) int8: 1 crossed to the right, -1 to the left, 0 neither.
     """
-    start, end = ends
-    feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
-    offsets = line_offset(feet, start, end)
-    way = end - start
-    clear = sure & (np.abs(offsets) > _waver(boxes, way))
-    margin = _waver_along(boxes, way)
     sides = {
         key: side
         for key, side in state.sides.items()
         if pts_s - side.seen_s <= BLINK_S or side.seen_s == state.looked_s
     }
     crossed = np.zeros(len(keys), np.int8)
+    if not len(keys):
+        return Crossings(MappingProxyType(sides), pts_s), crossed
+    start, end = ends
+    feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
+    offsets = line_offset(feet, start, end)
+    way = end - start
+    clear = sure & (np.abs(offsets) > _waver(boxes, way))
+    margin = _waver_along(boxes, way)
     for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
         old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))

@@ -109,6 +109,8 @@ class Tracker:
             self._filter.predict(pts_s - self._now_s)
         previous_s, self._now_s = self._now_s, pts_s
         found = _in_order(detections.select(detections.scores >= self._options.unsure_threshold))
+        if not (len(found) or len(self._book.ids)):  # most pictures of most cameras
+            return self._seen(pts_s)
         tracks, matches = self._associate(found, previous_s)
         self._take(tracks, found.select(matches), pts_s)
         self._forget(pts_s, previous_s)
@@ -117,6 +119,9 @@ class Tracker:
 
     def _associate(self, found: Detections, previous_s: float | None) -> tuple[Rows, Rows]:
         """Rows of tracks and of the detections they take, pairwise."""
+        tracks, matches = np.zeros(0, np.intp), np.zeros(0, np.intp)
+        if not (len(found) and len(self._book.ids)):
+            return tracks, matches
         options = self._options
         same = self._group(self._book.labels)[:, None] == self._group(found.labels)[None]
         overlap = np.where(same, iou(to_corners(self._filter.value), found.xyxy), 0.0)
@@ -131,13 +136,14 @@ class Tracker:
             (~known, sure, overlap, options.match_iou),
             (known | ~known, sure, near, 0.0),
         )
-        tracks, matches = np.zeros(0, np.intp), np.zeros(0, np.intp)
         for rows, columns, affinity, least in stages:
             free = rows.copy()
             free[tracks] = False
             open_ = columns.copy()
             open_[matches] = False
             a, b = np.flatnonzero(free), np.flatnonzero(open_)
+            if not (len(a) and len(b)):
+                continue
             i, j = assign(affinity[np.ix_(a, b)], least)
             tracks, matches = np.concatenate((tracks, a[i])), np.concatenate((matches, b[j]))
         return tracks, matches
@@ -167,11 +173,15 @@ class Tracker:
         book, options = self._book, self._options
         patience = np.where(book.confirmed, options.lost_s, options.tentative_s)
         kept = (pts_s - book.seen_s <= patience) | (book.seen_s == previous_s)
+        if kept.all():
+            return
         self._book, self._filter = book.select(kept), self._filter.select(kept)
 
     def _begin(self, found: Detections, matches: Rows, pts_s: float) -> None:
         new = found.scores >= self._start
         new[matches] = False
+        if not new.any():
+            return
         overlap = iou(found.xyxy, found.xyxy[matches])
         same = self._group(found.labels)[:, None] == self._group(found.labels[matches])[None]
         new &= ~(same & (overlap > self._options.duplicate_iou)).any(1)
