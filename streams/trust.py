@@ -69,6 +69,7 @@ class PacketSignal:
         self._position = 0
         self._stirred_s = -math.inf
         self._quiet = False
+        self._rested = False
         self._labels = 0
         self._bumps = 0.0
 
@@ -157,6 +158,11 @@ class PacketSignal:
             if len(sizes) >= _FEW:
                 self._usual[kind] = float(np.median(np.array(sizes)))
         self._unsettled.clear()
+        if not self._rested and self._enough(self._still):
+            # Motion before the first rest was measured by next to nothing: where a node starts in front of a
+            # busy scene, that would make AUC 0.7 of 0.99, and the camera one that cannot tell for hours.
+            self._rested = True
+            self._moving.clear()
         self.auc = area_under_curve(self._still, self._moving) if self._enough(self._moving) else None
         self.trust = self._judged()
         self.threshold = self._level() if self.trust == "trusted" else math.inf

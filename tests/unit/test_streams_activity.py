@@ -117,6 +117,21 @@ def test_a_keyframe_that_differs_wakes_it_and_counts_as_missed() -> None:
     assert camera.gate.wants(MOVING, keyframe=False)
 
 
+def test_a_scene_that_is_busy_at_first_is_trusted_as_soon_as_it_has_rested() -> None:
+    """The first pictures have nothing to be compared with and count as still, in the midst of motion."""
+    camera = Camera()
+    camera.play(1.2, moving=True, look=STILL)
+    camera.play(20, moving=True)
+    assert camera.gate.trust == "calibrating"
+    camera.play(8)
+    assert (camera.gate.state, camera.gate.trust) == ("idle", "trusted")
+    assert camera.gate.signal.labels[1] == 0
+    camera.play(10, moving=True)
+    camera.play(8)
+    assert camera.gate.trust == "trusted"
+    assert (camera.gate.signal.auc or 0.0) > 0.95
+
+
 def test_sizes_that_tell_nothing_are_not_believed() -> None:
     camera = Camera(telling=False)
     for _ in range(6):
