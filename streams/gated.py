@@ -144,6 +144,11 @@ class GatedDecoder:
         """Whether the last packet was kept undecoded."""
         return len(self._buffer) > 0
 
+    @property
+    def resting(self) -> bool:
+        """Whether the last packet was kept undecoded, as the ones to come probably will be."""
+        return self.work is None and len(self._buffer) > 0
+
     def counts(self) -> GateCounts:
         """What the gate did so far."""
         gate, buffer = self.gate, self._buffer

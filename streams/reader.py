@@ -34,6 +34,13 @@ STOP_WITHIN_S = 2.0
 _GATE_FIELDS = tuple(field.name for field in fields(GateCounts))
 
 
+NAP_S = 0.2
+"""While nothing is to be decoded, packets gather for so long: waking up for each takes a thread more CPU than
+reading it. What moves is noticed that much later, and caught up with."""
+_WAITED_S = 0.004
+"""A packet that took longer to come had not been there yet: none is left to read."""
+
+
 class FrameSink(Protocol):
     """Where decoded frames go: the mailbox, as a reader sees it."""
 
@@ -188,6 +195,7 @@ class Reader:
         # What is read as fast as it goes has no time of its own to be behind of.
         self._lag = Lag(options.max_lag_s) if options.source.realtime else None
         self._meter = Meter(("demux", "keyframe", "decode"), cpu_s)
+        self._naps = _may_nap(url, options.source)
         self._tally = Tally()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -291,6 +299,7 @@ class Reader:
             )
             errors_before = self._errors
             self._opened(source.info.codec, decoder)
+            asked_s = self._clock.monotonic()
             try:
                 for packet in source.packets():
                     if self._stop.is_set():
@@ -299,6 +308,9 @@ class Reader:
                     now = self._now()
                     self._emit(self._taken(packet, now), now)
                     self._count(now, errors_before + decoder.errors)
+                    if self._naps and self._gated.resting and now.mono_s - asked_s >= _WAITED_S:
+                        self._clock.wait(self._stop, NAP_S)
+                    asked_s = self._clock.monotonic()
             except StreamEndedError:
                 self._meter.add("demux", 0)
                 now = self._now()
@@ -390,3 +402,13 @@ class Reader:
         now_s = float("inf") if force else self._clock.monotonic()
         for reason, times in self._tally.drain(now_s).items():
             _log.warning("stream_trouble", camera=self.camera_id, reason=reason, times=times)
+
+
+def _may_nap(url: SourceUrl, options: SourceOptions) -> bool:
+    """Whether packets wait for their reader unharmed: TCP holds the sender back, datagrams would be lost.
+
+    What carries no times (MJPEG) gets those at which it is read, which must not be put off.
+    """
+    if url.scheme in ("rtsp", "rtsps"):
+        return options.transport == "tcp"
+    return options.realtime and url.scheme in ("file", "sim")

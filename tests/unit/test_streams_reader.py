@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.packet import Packet, PacketSource, StreamInfo
-from streams.reader import Reader, ReaderOptions, ReaderState
+from streams.reader import NAP_S, Reader, ReaderOptions, ReaderState
 from streams.service import KEYFRAMES
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
@@ -110,10 +110,11 @@ class Running:
         clock: Clock,
         prepare: Callable[[Reader], None] = lambda reader: None,
         cpu_s: Callable[[], float] = time.thread_time,
+        url: SourceUrl = URL,
     ) -> None:
         self.sink = CollectingSink()
         rng = random.Random(1)
-        self.reader = Reader("gate-2", URL, options, self.sink, clock, rng, opener=opener, cpu_s=cpu_s)
+        self.reader = Reader("gate-2", url, options, self.sink, clock, rng, opener=opener, cpu_s=cpu_s)
         prepare(self.reader)
         self.reader.start()
 
@@ -398,6 +399,47 @@ def test_a_service_is_kept_to(visit: MotionClip) -> None:
     assert status.decoded == 15
     assert status.undecoded + status.held == len(visit.packets) - 15
     assert all(frame.keyframe for frame in running.sink.frames)
+
+
+class NappingClock(TimedClock):
+    """Waits are waited for, and when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.naps: list[float] = []
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        if timeout_s == NAP_S:
+            self.naps.append(self.now_s)
+            self.now_s += timeout_s
+        return event.is_set()
+
+
+def nap(visit: MotionClip, url: str = URL.full, transport: str = "tcp") -> NappingClock:
+    """Read a clip as it happens, with time for naps."""
+    clock = NappingClock()
+    source = TimedSource(visit.info, [*visit.packets, StreamEndedError("ended")], clock=clock)
+    options = ReaderOptions(SourceOptions(transport, realtime=True))
+    opener = ScriptedOpener(source, OpenError("gone"))
+    running = Running(opener, options, clock, url=SourceUrl.parse(url))
+    running.until("retrying")
+    running.reader.stop()
+    assert any(visit.moving(frame.pts_s, -0.5) for frame in running.sink.frames)
+    return clock
+
+
+def test_packets_gather_while_nothing_is_to_be_decoded_and_only_then(visit: MotionClip) -> None:
+    naps = nap(visit).naps
+    assert len(naps) > 10
+    assert not any(9.0 < begun_s < 11.0 for begun_s in naps)
+    assert all(later - earlier >= NAP_S for earlier, later in itertools.pairwise(naps))
+    # One read must wait between two naps, else nobody knows that nothing was left to read.
+    assert all(later - earlier < 3 * NAP_S for earlier, later in itertools.pairwise(naps) if later < 8.0)
+
+
+def test_datagrams_and_what_carries_no_times_are_not_kept_waiting(visit: MotionClip) -> None:
+    assert not nap(visit, transport="udp").naps
+    assert not nap(visit, url="http://camera.example/mjpeg").naps
 
 
 class CountingCpu:
