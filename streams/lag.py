@@ -18,7 +18,9 @@ _CONFIRMED = 3
 # What is read on must come faster than it is played, by this share of the time; told after so much of both.
 _GAIN, _TRIAL_S, _TRIAL_PACKETS = 0.1, 1.0, 10
 _DOUBT_S = 30.0
-# Who falls behind again so soon had too much to catch up with, and waits for a keyframe, but not for ever.
+# Who falls behind by degrees, or again so soon, has too much to decode: catching up would throw it back again,
+# so it waits for a keyframe, but not for ever. Who is thrown back at once only has to catch up.
+_SUDDEN = 0.5
 _RELAPSE_S = 10.0
 _KEYFRAME_PATIENCE_S = 12.0
 
@@ -73,12 +75,12 @@ class Lag:
             mono_s: host monotonic seconds when it was read.
             keyframe: whether decoding can start here.
         """
-        before = self.behind
+        before, before_s = self.behind, self.lag_s
         waited = self._measure(pts_s, mono_s)
         if self.behind:
             self._try(mono_s, waited=waited)
         elif self.lag_s > self._limit_s:
-            self._fall_behind(mono_s)
+            self._fall_behind(mono_s, by_s=self.lag_s - before_s)
         if before and not self.behind:
             self._recovered_s = mono_s
         if keyframe and not self.behind:
@@ -91,6 +93,8 @@ class Lag:
         if pts_s is None or not abs(pts_s) < _ABSURD_S or (last is not None and pts_s == last[0]):
             return False
         if self._newest_s is not None and pts_s < self._newest_s - _REORDERED_S:
+            if self.behind:  # stamps that fall would make it so again and again
+                self._doubt(mono_s)
             self._begin()
             last = None
         self._newest_s = pts_s if self._newest_s is None else max(self._newest_s, pts_s)
@@ -106,10 +110,10 @@ class Lag:
             self._doubt(mono_s)
         return last is not None and elapsed_s >= 0.5 * (pts_s - last[0])
 
-    def _fall_behind(self, mono_s: float) -> None:
+    def _fall_behind(self, mono_s: float, *, by_s: float) -> None:
         self.behind = True
         self._trial = mono_s, self.lag_s, 0
-        if mono_s - self._recovered_s < _RELAPSE_S:
+        if by_s < _SUDDEN * self._limit_s or mono_s - self._recovered_s < _RELAPSE_S:
             self._keyframe_until_s = mono_s + _KEYFRAME_PATIENCE_S
 
     def _try(self, mono_s: float, *, waited: bool) -> None:

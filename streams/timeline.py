@@ -4,6 +4,8 @@ import math
 
 MIN_STEP_S = 0.001
 CLOCK_RATE_ERROR = 0.01
+MAX_IN_ROW = 3
+"""Repeats that may follow each other before the clock behind them counts as standing still."""
 # Beyond some thousand years a stamp is rubbish, and a float no longer tells milliseconds apart.
 _ABSURD_S = 1e11
 
@@ -13,7 +15,8 @@ class Timeline:
 
     As long as stamps rise plausibly, differences of the result equal differences of the stamps. A missing
     stamp, a step back, or a leap is replaced by what the host's clock says has passed, and the following
-    stamps go on from there. A repeated stamp moves on by a millisecond only, so that repeats add no drift.
+    stamps go on from there. A repeated stamp moves on by a millisecond only, so that repeats add no drift;
+    but one that comes again and again is as good as missing.
 
     Plausible means: within `tolerance_s` of the host's clock, measured from the beginning and forgiving a
     clock that runs up to 1 % fast or slow; the result therefore never strays further from host time.
@@ -39,6 +42,7 @@ class Timeline:
         self._tolerance_s = tolerance_s
         self._last_s: float | None = None
         self._last_raw_s: float | None = None
+        self._in_row = 0
         self._last_mono_s: float | None = None
         self._offset_s = 0.0
         self._line_s: float | None = None  # where the host's clock would be, on this timeline
@@ -66,7 +70,8 @@ class Timeline:
         if raw_s is not None:
             self._last_raw_s = raw_s
         if mono_s is not None:
-            self._last_mono_s = mono_s
+            # Of reordered pictures (B) some came earlier than the one shown before them.
+            self._last_mono_s = mono_s if self._last_mono_s is None else max(mono_s, self._last_mono_s)
         self._reconnected = False
         return result
 
@@ -84,7 +89,8 @@ class Timeline:
     def _next(self, last_s: float, raw_s: float | None, elapsed_s: float, *, live: bool) -> float:
         line_s = self._line_s + elapsed_s if live and self._line_s is not None else None
         if not self._reconnected:
-            if raw_s is not None and raw_s == self._last_raw_s:
+            self._in_row = self._in_row + 1 if raw_s is not None and raw_s == self._last_raw_s else 0
+            if 0 < self._in_row <= MAX_IN_ROW:
                 self.repeats += 1
                 return last_s + MIN_STEP_S
             if raw_s is not None and self._plausible(raw_s + self._offset_s, last_s, line_s):

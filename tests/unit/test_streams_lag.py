@@ -84,7 +84,17 @@ def test_who_falls_behind_again_at_once_goes_on_with_a_keyframe() -> None:
     passed = set(reading.passed)
     resumed = [index for index in range(1, 1500) if index - 1 in passed and index not in passed]
     assert len(resumed) > 3
-    assert all(index % GOP == 0 for index in resumed[1:])
+    assert all(index % GOP == 0 for index in resumed)
+
+
+def test_who_is_thrown_back_at_once_catches_up_once() -> None:
+    """A second of standing still is made up for; another soon after waits for a keyframe."""
+    reading = Reading(decode_s=lambda index: 1.5 if index in (110, 220) else 0.005).run(range(600))
+    passed = set(reading.passed)
+    resumed = [index for index in range(1, 600) if index - 1 in passed and index not in passed]
+    assert len(resumed) == 2
+    assert resumed[0] in range(145, 150)
+    assert resumed[1] % GOP == 0
 
 
 def test_a_keyframe_is_not_waited_for_for_ever() -> None:
@@ -126,6 +136,7 @@ WRONG: dict[str, Callable[[int], float | None]] = {
     "a tenth slow": lambda index: index / FPS * 0.9,
     "twice as fast": lambda index: index / FPS * 2,
     "back to zero": lambda index: index % 100 / FPS,
+    "falling": lambda index: 1000.0 - index / FPS,
     "back a second": lambda index: index / FPS - 1.02 * (index // 500),
     "leaping": lambda index: index / FPS + 1e6 * (index % 400 > 200),
     "one far ahead": lambda index: index / FPS + 0.9 * (index % 300 == 200),

@@ -57,6 +57,27 @@ def test_a_repeat_moves_on_a_little_and_adds_no_drift() -> None:
     assert (timeline.repeats, timeline.repairs) == (2, 0)
 
 
+def test_a_clock_that_stands_still_is_none() -> None:
+    """After a few repeats host time goes by, and when the stamps move on, so does the result with them."""
+    timeline = Timeline()
+    stamps = [timeline.stamp(7.0, index * 0.04) for index in range(101)]
+    assert stamps[-1] - stamps[0] == pytest.approx(4.0, abs=0.2)
+    assert (timeline.repeats, timeline.repairs) == (3, 97)
+    onwards = [timeline.stamp(7.0 + index * 0.04, 4.0 + index * 0.04) for index in range(1, 26)]
+    assert onwards[-1] - stamps[-1] == pytest.approx(1.0)
+    assert timeline.repairs == 97
+
+
+def test_reordered_pictures_do_not_make_host_time_run_ahead() -> None:
+    """A P picture is read before the two B pictures that are shown before it."""
+    timeline = Timeline()
+    reads = (2, 3, 1)
+    for index in range(3000):
+        mono_s = (index // 3 * 3 + reads[index % 3]) * 0.04
+        assert timeline.stamp(index * 0.04, mono_s) == pytest.approx(index * 0.04)
+    assert timeline.repairs == 0
+
+
 def test_a_wrapped_clock_goes_on_by_elapsed_time() -> None:
     timeline = Timeline()
     stamps = [
