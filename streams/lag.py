@@ -18,8 +18,8 @@ _CONFIRMED = 3
 # What is read on must come faster than it is played, by this share of the time; told after so much of both.
 _GAIN, _TRIAL_S, _TRIAL_PACKETS = 0.1, 1.0, 10
 _DOUBT_S = 30.0
-# Who falls behind by degrees, or again so soon, has too much to decode: catching up would throw it back again,
-# so it waits for a keyframe, but not for ever. Who is thrown back at once only has to catch up.
+# Who falls behind by degrees, or again so soon, has too much to decode; catching up would throw it back, so
+# it waits for a keyframe, though not for ever. Who is thrown back at once only has to catch up.
 _SUDDEN = 0.5
 _RELAPSE_S = 10.0
 _KEYFRAME_PATIENCE_S = 12.0
