@@ -35,6 +35,8 @@ STICKINESS: Final = 1.25
 """How much more value per cost a new rate must bring before it displaces one that is held."""
 ROTATE_S: Final = 30.0
 """Among equals that cannot all be served, one that went without for so long goes before the others."""
+PROTECTED: Final = 8
+"""From this priority on a camera's floor goes before anybody else's keyframes: others are shed for it."""
 _SPACING: Final = 1.3
 # Rungs closer than this to the wanted rate are left out, and each rung's value per cost is at least so much
 # less than the rung below has: more than STICKINESS, so that no camera keeps two rungs more than its equal.
@@ -125,7 +127,7 @@ def _steps(table: _Table) -> _Steps:
     # One integer a step sorts far faster than seven columns: tier, then the key, then the camera's place.
     packed = (tier[wanted].astype(np.int64) << 60) | (key[wanted].astype(np.int64) << 20) | camera[wanted]
     order = wanted[np.argsort(packed)]
-    waited_s = np.where(tier == Tier.FLOOR, table.stale_s[camera], table.shed_s[camera])
+    waited_s = np.where(fps > 0, table.stale_s[camera], table.shed_s[camera])
     held = (held > 0) | ((tier <= Tier.FLOOR) & (waited_s >= ROTATE_S))
     return _Steps(
         camera[order],
@@ -184,7 +186,8 @@ def _rate_steps(table: _Table) -> list[_Column]:
             _safety_key(table, rung, held, table.stale_s),
             _value_key(best * np.where(held > 0, STICKINESS, 1.0), rung),
         )
-        tier = np.where(below < table.floor - _EPS, float(Tier.FLOOR), tier_above)
+        safety = np.where(table.priority >= PROTECTED, float(Tier.KEYFRAMES), float(Tier.FLOOR))
+        tier = np.where(below < table.floor - _EPS, safety, tier_above)
         columns.append((zero + there, key, tier, held, level, cpu, looks))
         decoded = decoded | there
         below = np.where(there, level, below)
@@ -228,9 +231,13 @@ class _Grants:
             cpu, lane = self._prices(tier, camera, steps.cpu[span], looks)
             granted = self._fitting(tier, camera, steps.held[span], (cpu, lane))
             refused = camera[~granted]
-            self.given_up[tier] = int(np.unique(refused).size)
             if tier <= Tier.FLOOR:
                 self._below_floor[refused] = True
+                floors = np.unique(camera[~granted & (fps > 0)]).size  # protected ones stand among keyframes
+                self.given_up[Tier.FLOOR] = self.given_up.get(Tier.FLOOR, 0) + int(floors)
+                refused = camera[~granted & (fps == 0)]
+            if tier != Tier.FLOOR:
+                self.given_up[tier] = int(np.unique(refused).size)
             camera = camera[granted]
             np.add.at(self.camera_ms, camera, cpu[granted])
             if tier in (Tier.DENSITY, Tier.TILES):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from streams.budget import ENTRY, LAST_RESORT, ROTATE_S, plan
+from streams.budget import ENTRY, LAST_RESORT, PROTECTED, ROTATE_S, plan
 from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Tier, given_fps
 from streams.service import KEYFRAMES, SHED, Service
 
@@ -278,6 +278,8 @@ def test_only_cameras_of_least_priority_are_shed(
         # All pay the same for a look, but a busy camera's keyframes bring more of them.
         for lost in shed:
             cheaper = [d for d in kept if _keyframe_looks(d) >= _keyframe_looks(lost)]
+            if lost.priority >= PROTECTED:  # shed for the floor of one more important
+                continue
             assert all(d.priority >= lost.priority for d in cheaper)
         assert allocation.given_up[Tier.KEYFRAMES] == len(shed)
         assert all(allocation.services[d.camera_id].fps == 0 or d.priority >= 1 for d in kept)
@@ -445,3 +447,16 @@ def test_a_new_rate_needs_more_room_than_a_held_one(cpu_ms: float) -> None:
     assert allocation.cpu_ms <= ENTRY * cpu_ms + 1e-6
     held = plan(asked, {"a": COST}, Capacity(allocation.cpu_ms + 1e-6), allocation)
     assert held.services == allocation.services
+
+
+def test_protected_floors_stand_while_others_are_shed() -> None:
+    usual = [Demand(f"u{k:03}", 5, RULED, active_share=0.2) for k in range(200)]
+    important = [Demand(f"p{k}", 5, RULED, priority=PROTECTED, active_share=1.0) for k in range(4)]
+    asked = [*usual, *important]
+    prices = {demand.camera_id: COST for demand in asked}
+    allocation = plan(asked, prices, Capacity(1700))
+    services = allocation.services
+    assert all(services[demand.camera_id].fps >= 2 for demand in important)
+    assert {short.camera_id for short in allocation.below_floor} == {demand.camera_id for demand in usual}
+    assert any(services[demand.camera_id].shed for demand in usual)
+    assert allocation.given_up[Tier.KEYFRAMES] == sum(service.shed for service in services.values())
