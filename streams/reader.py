@@ -37,6 +37,8 @@ _GATE_FIELDS = tuple(field.name for field in fields(GateCounts))
 NAP_S = 0.2
 """While nothing is to be decoded, packets gather for so long: waking up for each takes a thread more CPU than
 reading it. What moves is noticed that much later, and caught up with."""
+SHED_NAP_S = 0.8
+"""Of a camera that is not served at all nothing is to be noticed."""
 _WAITED_S = 0.004
 """A packet that took longer to come had not been there yet: none is left to read."""
 
@@ -309,7 +311,7 @@ class Reader:
                     self._emit(self._taken(packet, now), now)
                     self._count(now, errors_before + decoder.errors)
                     if self._naps and self._gated.resting and now.mono_s - asked_s >= _WAITED_S:
-                        self._clock.wait(self._stop, NAP_S)
+                        self._clock.wait(self._stop, SHED_NAP_S if self._gated.gate.service.shed else NAP_S)
                     asked_s = self._clock.monotonic()
             except StreamEndedError:
                 self._meter.add("demux", 0)

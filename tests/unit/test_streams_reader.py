@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.packet import Packet, PacketSource, StreamInfo
-from streams.reader import NAP_S, Reader, ReaderOptions, ReaderState
-from streams.service import KEYFRAMES
+from streams.reader import NAP_S, SHED_NAP_S, Reader, ReaderOptions, ReaderState
+from streams.service import FULL, KEYFRAMES, SHED, Service
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
 from tests.support.motion_clip import MotionClip, write_motion
@@ -409,22 +409,27 @@ class NappingClock(TimedClock):
         self.naps: list[float] = []
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        if timeout_s == NAP_S:
+        if timeout_s in (NAP_S, SHED_NAP_S):
             self.naps.append(self.now_s)
             self.now_s += timeout_s
         return event.is_set()
 
 
-def nap(visit: MotionClip, url: str = URL.full, transport: str = "tcp") -> NappingClock:
+def nap(
+    visit: MotionClip, url: str = URL.full, transport: str = "tcp", service: Service = FULL
+) -> NappingClock:
     """Read a clip as it happens, with time for naps."""
     clock = NappingClock()
     source = TimedSource(visit.info, [*visit.packets, StreamEndedError("ended")], clock=clock)
     options = ReaderOptions(SourceOptions(transport, realtime=True))
     opener = ScriptedOpener(source, OpenError("gone"))
-    running = Running(opener, options, clock, url=SourceUrl.parse(url))
+    running = Running(
+        opener, options, clock, lambda reader: reader.set_service(service), url=SourceUrl.parse(url)
+    )
     running.until("retrying")
     running.reader.stop()
-    assert any(visit.moving(frame.pts_s, -0.5) for frame in running.sink.frames)
+    seen = any(visit.moving(frame.pts_s, -0.5) for frame in running.sink.frames)
+    assert seen is not service.shed
     return clock
 
 
@@ -435,6 +440,12 @@ def test_packets_gather_while_nothing_is_to_be_decoded_and_only_then(visit: Moti
     assert all(later - earlier >= NAP_S for earlier, later in itertools.pairwise(naps))
     # One read must wait between two naps, else nobody knows that nothing was left to read.
     assert all(later - earlier < 3 * NAP_S for earlier, later in itertools.pairwise(naps) if later < 8.0)
+
+
+def test_what_is_shed_is_read_in_larger_portions(visit: MotionClip) -> None:
+    naps = nap(visit, service=SHED).naps
+    assert len(naps) > 20
+    assert all(later - earlier >= SHED_NAP_S for earlier, later in itertools.pairwise(naps))
 
 
 def test_datagrams_and_what_carries_no_times_are_not_kept_waiting(visit: MotionClip) -> None:
