@@ -16,8 +16,10 @@ _ABSURD_S = 1e11
 # So many packets in a row must have been that quick: one stamp that ran ahead is no measure.
 _CONFIRMED = 3
 # What is read on must come faster than it is played, by this share of the time; told after so much of both.
-_GAIN, _TRIAL_S, _TRIAL_PACKETS = 0.1, 1.0, 10
-_DOUBT_S = 30.0
+# While lag grows instead, as on a host so busy that it hardly reads, patience is longer.
+_GAIN, _TRIAL_S, _TRIAL_PACKETS, _PATIENCE_S = 0.1, 1.0, 10, 5.0
+# If in vain, it is not believed until it kept below the limit for so long; but tried again after ten minutes.
+_DOUBT_S, _MOST_DOUBT_S = 30.0, 600.0
 # Who falls behind by degrees, or again so soon, has too much to decode; catching up would throw it back, so
 # it waits for a keyframe, though not for ever. Who is thrown back at once only has to catch up.
 _SUDDEN = 0.5
@@ -32,8 +34,8 @@ class Lag:
     camera's clock runs up to 1 % slow. What is above that is lag: the host was busy, or the camera or the
     network held packets back. Then the old packets lie ready and can be read faster than they are played.
     Where that is not so there is nothing to catch up with, the stamps or the way here have changed, and the
-    estimate begins anew; nor is it believed for half a minute, so that stamps that run slow never cost more
-    than a second of it. Missing and repeated stamps say nothing.
+    estimate begins anew; nor is it believed until it was small for half a minute, so that stamps that run
+    slow cost five seconds in ten minutes. Missing and repeated stamps say nothing.
 
     Attributes:
         lag_s: seconds that the last packet is behind, 0 or more.
@@ -49,8 +51,8 @@ class Lag:
         self._limit_s = limit_s
         self.lag_s = 0.0
         self.behind = False
-        self._recovered_s = self._doubt_until_s = -math.inf
-        self._keyframe_until_s = -math.inf
+        self._recovered_s = self._keyframe_until_s = -math.inf
+        self._doubt_until_s = self._doubt_most_s = -math.inf
         self._begin()
 
     def _begin(self) -> None:
@@ -60,7 +62,8 @@ class Lag:
         self._recent: deque[float] = deque(maxlen=_CONFIRMED)
         self._newest_s: float | None = None
         self._last: tuple[float, float] | None = None
-        self._trial = (0.0, 0.0, 0)
+        self._trial_s = self._gained_s = 0.0
+        self._seen_s: list[float] = []
 
     def lost(self) -> None:
         """The stream was opened anew: its stamps may start anywhere."""
@@ -107,12 +110,14 @@ class Lag:
             self._least_s = min(self._least_s, max(self._recent))
         self.lag_s = 0.0 if mono_s < self._doubt_until_s else max(0.0, behind_s - self._least_s)
         if behind_s - self._least_s > self._limit_s and mono_s < self._doubt_until_s:
-            self._doubt(mono_s)
+            self._begin()
+            self._doubt_until_s = min(mono_s + _DOUBT_S, self._doubt_most_s)
         return last is not None and elapsed_s >= 0.5 * (pts_s - last[0])
 
     def _fall_behind(self, mono_s: float, *, by_s: float) -> None:
         self.behind = True
-        self._trial = mono_s, self.lag_s, 0
+        self._trial_s = self._gained_s = mono_s
+        self._seen_s = [self.lag_s]
         if by_s < _SUDDEN * self._limit_s or mono_s - self._recovered_s < _RELAPSE_S:
             self._keyframe_until_s = mono_s + _KEYFRAME_PATIENCE_S
 
@@ -125,19 +130,23 @@ class Lag:
         if waited and self.lag_s < _CAUGHT_UP * self._limit_s:
             self.behind = False
             return
-        begun_s, lag_s, packets = self._trial
-        self._trial = begun_s, lag_s, packets + 1
-        elapsed_s = mono_s - begun_s
-        if elapsed_s < _TRIAL_S or packets < _TRIAL_PACKETS:
+        self._seen_s.append(self.lag_s)
+        elapsed_s = mono_s - self._trial_s
+        if elapsed_s < _TRIAL_S or len(self._seen_s) < _TRIAL_PACKETS:
             return
-        if self.lag_s <= lag_s - _GAIN * elapsed_s:
-            self._trial = mono_s, self.lag_s, 0
+        gained_s, spread_s = self._seen_s[0] - self.lag_s, max(self._seen_s) - min(self._seen_s)
+        if gained_s >= _GAIN * elapsed_s:
+            self._gained_s = mono_s
+        elif spread_s > _GAIN * elapsed_s and mono_s - self._gained_s < _PATIENCE_S:
+            pass
         elif self.lag_s > self._limit_s:
             self._doubt(mono_s)
         else:
             self._begin()
+        self._trial_s, self._seen_s = mono_s, [self.lag_s]
 
     def _doubt(self, mono_s: float) -> None:
         self._begin()
         self._keyframe_until_s = -math.inf
         self._doubt_until_s = mono_s + _DOUBT_S
+        self._doubt_most_s = mono_s + _MOST_DOUBT_S

@@ -248,7 +248,7 @@ def test_wrong_time_stamps_blind_nobody(clip: Callable[..., MotionClip], name: s
     line = Line(clip().info, restamped(clip(), WRONG[name])).run()
     assert line.status.decode_errors == 0
     assert line.status.packets == len(clip().packets)
-    assert line.status.late <= 40
+    assert line.status.late <= (130 if name == "half as fast" else 30)
     for begin_s, end_s in SPANS:
         assert line.longest_gap_s(begin_s, end_s) <= 2.0
     if name not in ("half as fast", "far beyond"):

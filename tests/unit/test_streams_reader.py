@@ -321,7 +321,7 @@ def test_a_real_file_is_played_again_when_it_ends(tmp_path: Path) -> None:
     assert reader.status().last_error == f"{url}: the stream ended"
 
 
-@pytest.mark.parametrize("arguments", [{"analysed_fps": 0}, {"decode_threads": 0}])
+@pytest.mark.parametrize("arguments", [{"analysed_fps": 0}, {"decode_threads": 0}, {"max_lag_s": 0}])
 def test_refused_options(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         ReaderOptions(**arguments)  # type: ignore[arg-type]
