@@ -29,15 +29,17 @@ LOST_LEAST: Final = 3
 AGE_SHARE: Final = 0.8
 """Or when a tenth of the pictures is older than this share of what is allowed when analysed. Not a hundredth:
 the first picture after a camera woke is as old as its catching up took, on an empty box too."""
-BUSY_SHARE: Final = 0.7
+BUSY_SHARE: Final = 0.9
 """Both only while so much of the box or of the inference lane is in use: where there is room, less work
 would not help against a stall or against cameras that all send at once."""
+GRACE_S: Final = 10.0
+"""Nor so soon after the start: cameras come up all at once then, and what they cost is not known yet."""
 CUT: Final = 0.9
 CUT_EVERY_S: Final = 3.0
 LEAST_CAPACITY: Final = 0.2
 RECOVER_AFTER_S: Final = 10.0
 RECOVER_PER_S: Final = 0.01
-PROBE_AFTER_S: Final = 60.0
+PROBE_AFTER_S: Final = 20.0
 """Where it was too much once, more is tried only so long after,"""
 PROBE_STEP: Final = 0.02
 """this much more, and twice as much each time that it went well."""
@@ -257,6 +259,7 @@ class Controller:
         self._shares = {camera.id: 1.0 for camera in config.cameras}
         self._blind, self._shed = Turns(), Turns()
         self._last: _Past | None = None
+        self._started_s = 0.0
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
         """The allocation from now on.
@@ -294,6 +297,7 @@ class Controller:
         delivered, lost = sum(c.delivered for c in cameras), sum(c.lost for c in cameras)
         now = _Past(now_s, reading.cpu_s, self._meter.total_ms, reading.lane_s or 0.0, delivered, lost)
         before, self._last = self._last, now
+        self._started_s = now_s if before is None else self._started_s
         dt_s = 0.0 if before is None else now_s - before.now_s
         for camera in self._cameras:
             seen = reading.cameras.get(camera.id, _AWAY)
@@ -308,12 +312,13 @@ class Controller:
             rest = min(max(self.used_ms - told_ms, 0.0), _OVERHEAD_MOST * full.cpu_ms)
             self.overhead_ms += (1 - math.exp(-dt_s / _OVERHEAD_MEMORY_S)) * (rest - self.overhead_ms)
         lane = (now.lane_s - before.lane_s) / dt_s
-        own = self.used_ms * self._budget.target_load / full.cpu_ms
+        own = self.used_ms * self._budget.target_load / full.cpu_ms  # of all cores, not of the target
         busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
         gone, analysed = lost - before.lost, delivered - before.delivered
         too_old = reading.age_p90_s is not None and reading.age_p90_s > self._age_most_s
         too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + analysed)
-        return busy >= BUSY_SHARE and (too_old or too_many)
+        started = now_s - self._started_s >= GRACE_S
+        return started and busy >= BUSY_SHARE and (too_old or too_many)
 
 
 class _Past(NamedTuple):

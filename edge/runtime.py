@@ -35,6 +35,7 @@ from models.zoo import load_detector
 from streams.clock import Clock, SystemClock
 from streams.mailbox import Mailbox
 from streams.reader import Reader, ReaderOptions
+from streams.service import KEYFRAMES
 
 log = structlog.get_logger(__name__)
 
@@ -133,6 +134,7 @@ class Node:
         stack.push_async_callback(asyncio.to_thread, self._stop_broker)
         stack.push_async_callback(asyncio.to_thread, self._stop_readers)
         for reader in self._readers.values():  # opening a stream takes longest, so it comes first
+            reader.set_service(KEYFRAMES)  # until the first plan: all cameras begin at once
             reader.start()
         self._detector, self.redis_url = await asyncio.gather(
             asyncio.to_thread(load_detector, model.detector, model.providers, model.threads),

@@ -20,6 +20,7 @@ from streams.frame import Frame
 from streams.gated import GateCounts, GatedDecoder, Seen, Shown
 from streams.lag import BEHIND_S, Lag
 from streams.meter import Meter
+from streams.naps import Naps
 from streams.packet import Packet, PacketSource
 from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
@@ -32,15 +33,6 @@ _log = structlog.get_logger(__name__)
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
 _GATE_FIELDS = tuple(field.name for field in fields(GateCounts))
-
-
-NAP_S = 0.2
-"""While nothing is to be decoded, packets gather for so long: waking up for each takes a thread more CPU than
-reading it. What moves is noticed that much later, and caught up with."""
-SHED_NAP_S = 0.8
-"""Of a camera that is not served at all nothing is to be noticed."""
-_WAITED_S = 0.004
-"""A packet that took longer to come had not been there yet: none is left to read."""
 
 
 class FrameSink(Protocol):
@@ -66,8 +58,7 @@ class ReaderOptions:
         gate: whether packets of an idle camera are left undecoded, and its pictures not handed over.
         loop_filter: whether the decoder smooths edges of blocks; detection does without, see `Decoder`.
         hardware: `off`, `auto`, or the kind of device to decode on where that is possible.
-        max_lag_s: a reader that is further behind its camera leaves packets undecoded until it is not, above
-            0. Of use up to the age at which frames expire: beyond it, what is decoded is thrown away.
+        max_lag_s: above this lag packets are left undecoded; no more than the age at which frames expire.
     """
 
     source: SourceOptions = field(default_factory=SourceOptions)
@@ -111,7 +102,7 @@ class ReaderStatus:
         held_bytes: their size.
         undecoded: packets that were never decoded.
         overflows: times that a GOP was too large to hold.
-        looks: keyframes of an idle camera that were decoded alone.
+        looks: keyframes decoded alone.
         caught_up: pictures decoded out of what was held.
         transitions: changes of activity.
         missed: keyframes that showed motion which packets had not told.
@@ -197,7 +188,7 @@ class Reader:
         # What is read as fast as it goes has no time of its own to be behind of.
         self._lag = Lag(options.max_lag_s) if options.source.realtime else None
         self._meter = Meter(("demux", "keyframe", "decode"), cpu_s)
-        self._naps = _may_nap(url, options.source)
+        self._naps = Naps(url, options.source, options.max_lag_s)
         self._tally = Tally()
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -310,8 +301,7 @@ class Reader:
                     now = self._now()
                     self._emit(self._taken(packet, now), now)
                     self._count(now, errors_before + decoder.errors)
-                    if self._naps and self._gated.resting and now.mono_s - asked_s >= _WAITED_S:
-                        self._clock.wait(self._stop, SHED_NAP_S if self._gated.gate.service.shed else NAP_S)
+                    self._rest(now.mono_s - asked_s)
                     asked_s = self._clock.monotonic()
             except StreamEndedError:
                 self._meter.add("demux", 0)
@@ -319,15 +309,19 @@ class Reader:
                 self._emit(self._metered(self._gated.finish(now)), now)
                 raise
 
+    def _rest(self, read_s: float) -> None:
+        if self._gated.resting and not (self._lag is not None and self._lag.behind):
+            nap_s = self._naps.length_s(read_s, shed=self._gated.gate.service.shed)
+            if nap_s > 0:
+                self._clock.wait(self._stop, nap_s)
+
     def _taken(self, packet: Packet, now: Seen) -> list[Shown]:
         """The pictures that a packet gave; none where it came so late that newer ones wait to be read."""
         lag = self._lag
-        if lag is None:
-            return self._metered(self._gated.feed(packet, now))
-        too_late = lag.packet(packet.pts_s, now.mono_s, keyframe=packet.keyframe)
-        if lag.lag_s > 0:
+        late = lag is not None and lag.packet(packet.pts_s, now.mono_s, keyframe=packet.keyframe)
+        if lag is not None and lag.lag_s > 0:
             now = Seen(now.mono_s - lag.lag_s, now.utc - timedelta(seconds=lag.lag_s))
-        if too_late:
+        if late:
             self._gated.pass_over(packet, now)
             return []
         return self._metered(self._gated.feed(packet, now))
@@ -404,13 +398,3 @@ class Reader:
         now_s = float("inf") if force else self._clock.monotonic()
         for reason, times in self._tally.drain(now_s).items():
             _log.warning("stream_trouble", camera=self.camera_id, reason=reason, times=times)
-
-
-def _may_nap(url: SourceUrl, options: SourceOptions) -> bool:
-    """Whether packets wait for their reader unharmed: TCP holds the sender back, datagrams would be lost.
-
-    What carries no times (MJPEG) gets those at which it is read, which must not be put off.
-    """
-    if url.scheme in ("rtsp", "rtsps"):
-        return options.transport == "tcp"
-    return options.realtime and url.scheme in ("file", "sim")
