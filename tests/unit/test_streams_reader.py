@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 
 from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
+from streams.naps import NAP_S, SHED_NAP_S, Naps
 from streams.packet import Packet, PacketSource, StreamInfo
-from streams.reader import NAP_S, SHED_NAP_S, Reader, ReaderOptions, ReaderState
+from streams.reader import Reader, ReaderOptions, ReaderState
 from streams.service import FULL, KEYFRAMES, SHED, Service
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
@@ -451,6 +452,14 @@ def test_what_is_shed_is_read_in_larger_portions(visit: MotionClip) -> None:
 def test_datagrams_and_what_carries_no_times_are_not_kept_waiting(visit: MotionClip) -> None:
     assert not nap(visit, transport="udp").naps
     assert not nap(visit, url="http://camera.example/mjpeg").naps
+
+
+def test_naps_alone_throw_no_reader_back() -> None:
+    """Whose limit may be below the length of a nap."""
+    naps = Naps(URL, SourceOptions(), max_lag_s=0.5)
+    assert naps.length_s(0.03, shed=True) == pytest.approx(0.4)
+    assert naps.length_s(0.03, shed=False) == NAP_S
+    assert naps.length_s(0.001, shed=True) == 0.0
 
 
 class CountingCpu:
