@@ -16,9 +16,9 @@ from streams.activity import Activity
 from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
 
-IDLE_RESERVE: Final = 0.05
+IDLE_RESERVE: Final = 0.02
 """Share of time for which a calm camera is planned as active: some wake before the next plan."""
-CALM_S: Final = 5.0
+CALM_S: Final = 2.0
 """A camera that fell idle is planned as active ever less, by 63 % in so many seconds."""
 IDLE_LOOKS_FPS: Final = 0.1
 """An idle camera's picture is analysed so often, whatever moves."""
@@ -32,8 +32,8 @@ the first picture after a camera woke is as old as its catching up took, on an e
 BUSY_SHARE: Final = 0.9
 """Both only while so much of the box or of the inference lane is in use: where there is room, less work
 would not help against a stall or against cameras that all send at once."""
-GRACE_S: Final = 10.0
-"""Nor so soon after the start: cameras come up all at once then, and what they cost is not known yet."""
+GRACE_S: Final = 30.0
+"""Nor so soon after the start: cameras come up and calibrate, and what they cost is not known yet."""
 CUT: Final = 0.9
 CUT_EVERY_S: Final = 3.0
 LEAST_CAPACITY: Final = 0.2

@@ -34,7 +34,7 @@ KEPT: Final = "costs.json"
 KEYFRAME_LOOKS_PER_S: Final = 2.0
 """An idle camera's keyframes are looked at no more often."""
 _MEMORY: Final[Mapping[Stage, float]] = {
-    "demux": 500.0,
+    "demux": 250.0,
     "keyframe": 10.0,
     "decode": 250.0,
     "look": 30.0,

@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
+MAX_LAG_S = 1.0
 
 
 class Node:
@@ -115,6 +116,8 @@ class Node:
                 camera.analysed_fps,
                 gate=camera.gate == "auto",
                 hardware=self.config.node.hardware_decode,
+                # What is older when it is read would expire unseen, decoded in vain.
+                max_lag_s=min(MAX_LAG_S, camera.max_age_s),
             ),
             self._mailbox,
             self._clock,

@@ -85,7 +85,7 @@ class Node:
 
     def settle(self) -> None:
         """The first seconds, in which trouble does not count."""
-        for _ in range(11):
+        for _ in range(31):
             self.second()
 
     def second(self, spent: Mapping[str, tuple[float, int]] | None = None) -> None:
