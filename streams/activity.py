@@ -52,7 +52,7 @@ class GateOptions:
     moving_share: float = 0.0008
     confirm_s: float = 0.5
     quiet_s: float = 1.0
-    cool_s: float = 2.0
+    cool_s: float = 0.5
     look_s: float = 0.5
     refresh_s: float = 10.0
     attention_s: float = 2.2

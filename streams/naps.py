@@ -5,7 +5,7 @@ from __future__ import annotations
 from streams.source import SourceOptions
 from streams.url import SourceUrl
 
-NAP_S = 0.1
+NAP_S = 0.2
 """While nothing is to be decoded, packets gather for so long. What moves is noticed that much later, and
 caught up with."""
 SHED_NAP_S = 0.8

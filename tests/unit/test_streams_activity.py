@@ -91,7 +91,8 @@ def test_it_cools_before_it_rests() -> None:
 def test_motion_while_cooling_makes_it_active_again() -> None:
     camera = trusted()
     camera.play(5, moving=True)
-    camera.play(2)
+    while camera.gate.state == "active":
+        camera.packet()
     assert camera.gate.state == "cooling"
     camera.play(1, moving=True)
     assert camera.gate.state == "active"

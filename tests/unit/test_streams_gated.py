@@ -187,7 +187,7 @@ def test_b_pictures_are_left_out_where_few_are_wanted(clip: Callable[[str], Moti
     played = clip("b-frames")
     line = Line(played.info, fps=2.0).play(played.packets[: 8 * FPS])
     assert len(line.shown) < 6.5 * FPS
-    assert len(line.wanted) >= 6
+    assert len(line.wanted) >= 4
     assert all(b.pts_s > a.pts_s for a, b in itertools.pairwise(line.shown))
 
 

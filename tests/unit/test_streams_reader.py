@@ -148,7 +148,7 @@ def run() -> Iterator[Callable[..., Running]]:
 
 def test_frames_carry_their_times_and_come_at_the_wanted_rate(stream, run) -> None:
     info, packets = stream
-    options = ReaderOptions(SourceOptions(realtime=False), analysed_fps=5)
+    options = ReaderOptions(SourceOptions(realtime=False), analysed_fps=5, gate=False)
     running = run(ScriptedSource(info, packets), options=options)
     frames = running.sink.wait_for(lambda frames: len(frames) == 10 and running.sink.gated == 40)
     assert [frame.pts_s - frames[0].pts_s for frame in frames] == pytest.approx([i / 5 for i in range(10)])
