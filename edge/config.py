@@ -135,7 +135,7 @@ class BudgetConfig(Section):
     """How much of the box the cameras may use, and what `sharpeyes plan` takes for granted of them."""
 
     cores: float | None = Field(None, gt=0, le=1024, description="Cores to use; empty: all there are.")
-    target_load: float = Field(0.85, ge=0.1, le=0.95, description="Share of these cores to plan for.")
+    target_load: float = Field(0.9, ge=0.1, le=0.95, description="Share of these cores to plan for.")
     picture_size: PictureSize = Field(
         (1920, 1080), description="Width and height of a stream that has not been seen yet."
     )

@@ -16,22 +16,24 @@ from streams.activity import Activity
 from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
 
-IDLE_RESERVE: Final = 0.02
+IDLE_RESERVE: Final = 0.01
 """Share of time for which a calm camera is planned as active: some wake before the next plan."""
-CALM_S: Final = 2.0
+CALM_S: Final = 1.0
 """A camera that fell idle is planned as active ever less, by 63 % in so many seconds."""
-IDLE_LOOKS_FPS: Final = 0.1
+IDLE_LOOKS_FPS: Final = 0.05
 """An idle camera's picture is analysed so often, whatever moves."""
 
-LOST_SHARE: Final = 0.1
+LOST_SHARE: Final = 0.2
 """Share of wanted pictures that go unseen in a second above which the box is overloaded."""
 LOST_LEAST: Final = 3
-AGE_SHARE: Final = 0.8
-"""Or when a tenth of the pictures is older than this share of what is allowed when analysed. Not a hundredth:
-the first picture after a camera woke is as old as its catching up took, on an empty box too."""
+AGE_SHARE: Final = 0.6
+"""Or when half of the pictures are older than this share of what is allowed when analysed. Not a tenth: the
+first picture after a camera woke is as old as its catching up took, on an empty box too."""
 BUSY_SHARE: Final = 0.9
 """Both only while so much of the box or of the inference lane is in use: where there is room, less work
 would not help against a stall or against cameras that all send at once."""
+TROUBLED_STEPS: Final = 2
+"""And so many steps in a row: several cameras that wake at once are over in a second."""
 GRACE_S: Final = 30.0
 """Nor so soon after the start: cameras come up and calibrate, and what they cost is not known yet."""
 CUT: Final = 0.9
@@ -82,14 +84,14 @@ class NodeReading:
         lane_s: seconds since the start in which the inference lane was occupied; None where that is unknown.
         box_busy: share of the box's time, 0 to 1, in which all its cores together were not idle, by whomever,
             since the last step; None where that is unknown.
-        age_p90_s: age at the end of its analysis of the oldest tenth of the last seconds' pictures.
+        age_p50_s: median age at the end of analysis of the last seconds' pictures.
     """
 
     cameras: Mapping[str, CameraReading]
     cpu_s: float
     lane_s: float | None = None
     box_busy: float | None = None
-    age_p90_s: float | None = None
+    age_p50_s: float | None = None
 
 
 def usable_cores(limit: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
@@ -260,6 +262,7 @@ class Controller:
         self._blind, self._shed = Turns(), Turns()
         self._last: _Past | None = None
         self._started_s = 0.0
+        self._troubled = 0
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
         """The allocation from now on.
@@ -315,10 +318,11 @@ class Controller:
         own = self.used_ms * self._budget.target_load / full.cpu_ms  # of all cores, not of the target
         busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
         gone, analysed = lost - before.lost, delivered - before.delivered
-        too_old = reading.age_p90_s is not None and reading.age_p90_s > self._age_most_s
+        too_old = reading.age_p50_s is not None and reading.age_p50_s > self._age_most_s
         too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + analysed)
-        started = now_s - self._started_s >= GRACE_S
-        return started and busy >= BUSY_SHARE and (too_old or too_many)
+        troubled = busy >= BUSY_SHARE and (too_old or too_many)
+        self._troubled = self._troubled + 1 if troubled and now_s - self._started_s >= GRACE_S else 0
+        return self._troubled >= TROUBLED_STEPS
 
 
 class _Past(NamedTuple):

@@ -14,7 +14,7 @@ FLOOR_FPS: Mapping[str, float] = MappingProxyType(
         "crowd.density": 0.5,  # a crowd fills or empties over many seconds; hold_s covers two looks
         "hazard.intrusion": 1.0,  # the shortest presence that usually counts lasts a second
         "hazard.line": 2.0,  # who walks 1.5 m/s must be seen on both sides, at most a second apart
-        VIEW: 0.1,  # as often as an idle camera is looked at anyway
+        VIEW: 0.05,  # as often as an idle camera is looked at anyway
     }
 )
 """Analysed pictures a second below which a task of that kind is blind: its safety floor."""

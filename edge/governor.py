@@ -133,7 +133,7 @@ class Governor:
             )
             for camera in self._config.cameras
         }
-        reading = NodeReading(cameras, self._cpu_s(), self._lane_s, self._box_busy(), self._age_p90_s(now_s))
+        reading = NodeReading(cameras, self._cpu_s(), self._lane_s, self._box_busy(), self._age_p50_s(now_s))
         allocation = self._controller.step(now_s, reading)
         for camera_id, service in allocation.services.items():
             readers[camera_id].set_service(service)
@@ -194,12 +194,12 @@ class Governor:
         idle_s = self._box_before.idle_s - before.idle_s
         return min(max(1.0 - idle_s / (self._box_before.total_s - before.total_s), 0.0), 1.0)
 
-    def _age_p90_s(self, now_s: float) -> float | None:
+    def _age_p50_s(self, now_s: float) -> float | None:
         with self._lock:
             while self._ages and now_s - self._ages[0][0] > AGES_S:
                 self._ages.popleft()
             ages = sorted(age_s for _, age_s in self._ages)
-        return ages[min(int(0.9 * len(ages)), len(ages) - 1)] if ages else None
+        return ages[len(ages) // 2] if ages else None
 
 
 def _costs(config: Config) -> CostTable:

@@ -54,7 +54,7 @@ class GateOptions:
     quiet_s: float = 1.0
     cool_s: float = 0.5
     look_s: float = 0.5
-    refresh_s: float = 10.0
+    refresh_s: float = 20.0
     attention_s: float = 2.2
     blind_s: float = 12.0
 
