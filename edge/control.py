@@ -32,8 +32,8 @@ first picture after a camera woke is as old as its catching up took, on an empty
 BUSY_SHARE: Final = 0.9
 """Both only while so much of the box or of the inference lane is in use: where there is room, less work
 would not help against a stall or against cameras that all send at once."""
-TROUBLED_STEPS: Final = 2
-"""And so many steps in a row: several cameras that wake at once are over in a second."""
+TROUBLED_STEPS: Final = 4
+"""And so many steps in a row: cameras that wake at once are soon over, costs that are wrong are not."""
 GRACE_S: Final = 30.0
 """Nor so soon after the start: cameras come up and calibrate, and what they cost is not known yet."""
 CUT: Final = 0.9

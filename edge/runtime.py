@@ -41,7 +41,8 @@ log = structlog.get_logger(__name__)
 
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
-MAX_LAG_S = 1.0
+CATCH_UP_S = 1.0
+"""Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, which soon passes."""
 
 
 class Node:
@@ -116,8 +117,7 @@ class Node:
                 camera.analysed_fps,
                 gate=camera.gate == "auto",
                 hardware=self.config.node.hardware_decode,
-                # What is older when it is read would expire unseen, decoded in vain.
-                max_lag_s=min(MAX_LAG_S, camera.max_age_s),
+                max_lag_s=camera.max_age_s + CATCH_UP_S,
             ),
             self._mailbox,
             self._clock,

@@ -150,7 +150,7 @@ def test_a_full_box_serves_whom_it_must_and_says_so(tmp_path: Path) -> None:
     plan = node.governor.plan
     assert plan is not None
     assert plan.below_floor
-    assert plan.cpu_ms <= 1.12 * 2000 * 0.85
+    assert plan.cpu_ms <= 1.12 * 2000 * 0.9
     assert any(reader.granted[-1].fps >= 1 for reader in node.readers.values())
 
 
@@ -188,7 +188,7 @@ def test_old_pictures_on_an_idle_box_are_no_reason_to_do_less(tmp_path: Path) ->
             node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
         node.idle_s += 1.9
         node.second()
-    assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.85)
+    assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.9)
 
 
 def test_a_box_with_one_busy_inference_lane_is_full_all_the_same(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_box_with_one_busy_inference_lane_is_full_all_the_same(tmp_path: Path)
             node.governor.looked("c0", Spent(0.025, 5.0), 0.49)
         node.idle_s += 1.9
         node.second()
-    assert node.governor.plan.capacity.cpu_ms < 2000 * 0.85
+    assert node.governor.plan.capacity.cpu_ms < 2000 * 0.9
 
 
 def test_what_the_box_does_is_read_from_the_kernel(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_ages_of_long_ago_do_not_count(tmp_path: Path) -> None:
         node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
     node.clock.now_s += 6
     node.second()
-    assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.85)
+    assert node.governor.plan.capacity.cpu_ms == pytest.approx(2000 * 0.9)
 
 
 def test_lost_pictures_are_read_from_the_mailbox(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_lost_pictures_are_read_from_the_mailbox(tmp_path: Path) -> None:
     for k in range(20):
         node.mailbox.offer(Frame("c0", PICTURE, 0.2 * k, node.clock.now_s, NOW))
     node.second()
-    assert node.governor.plan.capacity.cpu_ms < 2000 * 0.85
+    assert node.governor.plan.capacity.cpu_ms < 2000 * 0.9
 
 
 def test_several_inference_threads_cost_several_times_what_one_of_them_says(tmp_path: Path) -> None:
