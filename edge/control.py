@@ -23,7 +23,7 @@ CALM_S: Final = 1.0
 IDLE_LOOKS_FPS: Final = 0.05
 """An idle camera's picture is analysed so often, whatever moves."""
 
-LOST_SHARE: Final = 0.2
+LOST_SHARE: Final = 0.1
 """Share of wanted pictures that go unseen in a second above which the box is overloaded."""
 LOST_LEAST: Final = 3
 AGE_SHARE: Final = 0.6
@@ -41,7 +41,7 @@ CUT_EVERY_S: Final = 3.0
 LEAST_CAPACITY: Final = 0.2
 RECOVER_AFTER_S: Final = 10.0
 RECOVER_PER_S: Final = 0.01
-PROBE_AFTER_S: Final = 20.0
+PROBE_AFTER_S: Final = 60.0
 """Where it was too much once, more is tried only so long after,"""
 PROBE_STEP: Final = 0.02
 """this much more, and twice as much each time that it went well."""

@@ -18,6 +18,7 @@ from edge.control import (
     IDLE_RESERVE,
     LEAST_CAPACITY,
     RECOVER_AFTER_S,
+    TROUBLED_STEPS,
     CameraReading,
     Controller,
     Headroom,
@@ -160,7 +161,7 @@ def test_overload_that_no_cost_explains_lowers_the_capacity(factor: float, neigh
         box.second()
         losses.append(box.lost_last)
     assert max(losses[:20]) > 0
-    assert sum(loss > 0 for loss in losses[120:]) <= 12
+    assert sum(loss > 0 for loss in losses[120:]) <= 15
     assert box.controller.headroom.share < 0.7
     box.neighbour_ms, box.factor = 0.0, 1.0
     box.run(900)
@@ -226,7 +227,7 @@ def test_activity_is_forgotten_slowly() -> None:
     active = box.second().camera_ms["c00"]
     box.moving = set()
     calmer = [allocation.camera_ms["c00"] for allocation in box.run(30)]
-    assert active > calmer[0] > calmer[5] > calmer[-1]
+    assert active > calmer[0] > calmer[1] > calmer[-1]
     assert calmer[-1] < active * 3 * IDLE_RESERVE + 20
 
 
@@ -258,21 +259,23 @@ def test_old_pictures_are_overload_too_but_for_the_first_seconds() -> None:
     controller = Controller(config_of(1), CostMeter(TABLE, "nanodet-g-416-int8"))
     readings = {"c00": CameraReading(up=True)}
     for second in range(int(GRACE_S)):
-        controller.step(float(second), NodeReading(readings, 0.0, age_p90_s=0.45))
-    controller.step(GRACE_S, NodeReading(readings, 0.0, age_p90_s=0.39))
+        controller.step(float(second), NodeReading(readings, 0.0, age_p50_s=0.45))
+    controller.step(GRACE_S, NodeReading(readings, 0.0, age_p50_s=0.29))
+    for second in range(1, TROUBLED_STEPS):
+        controller.step(GRACE_S + second, NodeReading(readings, 0.0, age_p50_s=0.45))
     assert controller.headroom.cuts == 0
-    controller.step(GRACE_S + 1, NodeReading(readings, 0.0, age_p90_s=0.45))
+    controller.step(GRACE_S + TROUBLED_STEPS, NodeReading(readings, 0.0, age_p50_s=0.45))
     assert controller.headroom.cuts == 1
 
 
 def test_capacity_comes_from_the_configuration_or_the_box(tmp_path: Path) -> None:
     budget = config_of(1).budget
-    assert capacity_of(budget, 1, 20.0).cpu_ms == pytest.approx(1700)
-    assert capacity_of(budget, 1, 20.0).lane_ms == pytest.approx(850)
-    assert capacity_of(budget, 2, 20.0).lane_ms == pytest.approx(850)
-    assert capacity_of(budget, 4, 0.0).lane_ms == pytest.approx(425)  # four threads on two cores
+    assert capacity_of(budget, 1, 20.0).cpu_ms == pytest.approx(1800)
+    assert capacity_of(budget, 1, 20.0).lane_ms == pytest.approx(900)
+    assert capacity_of(budget, 2, 20.0).lane_ms == pytest.approx(900)
+    assert capacity_of(budget, 4, 0.0).lane_ms == pytest.approx(450)  # four threads on two cores
     own = capacity_of(replace_cores(budget), 1, 0.0)
-    assert own.cpu_ms == pytest.approx(usable_cores() * 850)
+    assert own.cpu_ms == pytest.approx(usable_cores() * 900)
     quota = tmp_path / "cpu.max"
     quota.write_text("50000 100000\n")
     assert usable_cores(quota) == 0.5

@@ -37,7 +37,7 @@ def test_a_camera_has_a_task_for_each_rule() -> None:
 
 def test_a_camera_without_rules_is_still_to_be_looked_at() -> None:
     camera = CameraConfig.model_validate({"id": "gate-2", "source": "sim://plaza"})
-    assert tasks_of(camera) == (Task("camera.view", "gate-2", 0.1),)
+    assert tasks_of(camera) == (Task("camera.view", "gate-2", 0.05),)
 
 
 @pytest.mark.parametrize("floor", [0.0, -1.0, 61.0, float("nan")])

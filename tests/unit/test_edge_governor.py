@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.config import Config
+from edge.control import TROUBLED_STEPS
 from edge.costs import KEPT, Stream, load_table
 from edge.governor import BoxTimes, Governor, box_times
 from edge.spent import Spent
@@ -166,17 +167,19 @@ def test_old_pictures_and_unread_packets_are_too_much(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.settle()
     before = node.governor.plan.capacity.cpu_ms
-    for _ in range(100):
-        node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
-    node.second()
+    for _ in range(TROUBLED_STEPS):
+        for _ in range(100):
+            node.governor.looked("c0", Spent(0.001, 1.0), 0.49)
+        node.second()
     cut = node.governor.plan.capacity.cpu_ms
     assert cut < before
     node.clock.now_s += 30
     reader = node.readers["c0"]
     node.second()
     again = node.governor.plan.capacity.cpu_ms
-    reader.says = with_(reader.says, late=1000)
-    node.second()
+    for step in range(1, TROUBLED_STEPS + 1):
+        reader.says = with_(reader.says, late=1000 * step)
+        node.second()
     assert node.governor.plan.capacity.cpu_ms < again
 
 
@@ -194,7 +197,7 @@ def test_old_pictures_on_an_idle_box_are_no_reason_to_do_less(tmp_path: Path) ->
 def test_a_box_with_one_busy_inference_lane_is_full_all_the_same(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.settle()
-    for _ in range(3):
+    for _ in range(TROUBLED_STEPS):
         for _ in range(40):
             node.governor.looked("c0", Spent(0.025, 5.0), 0.49)
         node.idle_s += 1.9
@@ -224,9 +227,10 @@ def test_ages_of_long_ago_do_not_count(tmp_path: Path) -> None:
 def test_lost_pictures_are_read_from_the_mailbox(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.settle()
-    for k in range(20):
-        node.mailbox.offer(Frame("c0", PICTURE, 0.2 * k, node.clock.now_s, NOW))
-    node.second()
+    for _ in range(TROUBLED_STEPS):
+        for k in range(20):
+            node.mailbox.offer(Frame("c0", PICTURE, 0.2 * k, node.clock.now_s, NOW))
+        node.second()
     assert node.governor.plan.capacity.cpu_ms < 2000 * 0.9
 
 

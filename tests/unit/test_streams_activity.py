@@ -224,7 +224,7 @@ def test_an_idle_camera_is_refreshed() -> None:
     for _ in range(round(60 / STEP_S)):
         if camera.packet() is Decision.KEYFRAME:
             offered += gate.wants(STILL, keyframe=True)
-    assert offered == pytest.approx(6, abs=1)
+    assert offered == pytest.approx(3, abs=1)
 
 
 def test_services_of_keyframes_alone_and_of_nothing() -> None:
