@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
 CATCH_UP_S = 1.0
-"""Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, but not for long."""
+"""Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, for a moment."""
 
 
 class Node:
