@@ -99,7 +99,7 @@ def cost(system: str, workload: Workload, cameras: int, loops: float) -> tuple[O
         visits = [next(h for h in camera.footage.happenings if h.whole) for camera in shown]
         begin_s = [math.floor(max(0.0, v.begin_s - 2.0) / clips.GOP_S) * clips.GOP_S for v in visits]
         lengths = [v.end_s + EXCERPT_MARGIN_S - begin for v, begin in zip(visits, begin_s, strict=True)]
-        seconds = max(lengths)
+        seconds = max(lengths) * min(loops, 1.0)
     seen = box.cost_of_loop(system, shown, seconds, warm_up_s=warm_up_s, begin_s=begin_s)
     spans = {
         camera.id: (begin + warm_up_s, begin + warm_up_s + seconds)

@@ -1,7 +1,7 @@
 """How long it takes from a picture to its event in Redis, at 80 % load, stage by stage.
 
-    python benchmarks/latency.py --quick               # 1.5 minutes
-    python benchmarks/latency.py --json                # 10 minutes
+    python benchmarks/latency.py --quick               # 2 minutes
+    python benchmarks/latency.py --json                # 5 minutes
     python benchmarks/latency.py --cameras 30          # what the box carries; else as `throughput` found
 
 Time runs from when the camera had the picture that decides the event; in Redis is when the server has given
@@ -77,7 +77,7 @@ def main() -> None:
     count = {"type": int, "help": "what the box carries; what `throughput` found unless given"}
     args: argparse.Namespace = parsed(__doc__, ("--cameras", count))
     carried = args.cameras or last_cameras() or carried_by_cost()
-    result, seen = measure(carried, *((10.0, 60.0) if args.quick else (60.0, 480.0)))
+    result, seen = measure(carried, *((45.0, 50.0) if args.quick else (60.0, 240.0)))
     rows = [(stage, *result["stages_ms"][stage].values()) for stage in (*STAGES, "all")]
     rows.append((f"age of {result['looks']} looks", *result["looks_ms"].values()))
     title = f"From frame to event in Redis: {result['events']} events of {result['cameras']} cameras"

@@ -1,7 +1,7 @@
 """How much CPU goes anywhere but into FFmpeg's decoding and ONNX Runtime, and what an idle camera takes.
 
-    python benchmarks/overhead.py --quick              # 1.5 minutes
-    python benchmarks/overhead.py --json               # 9 minutes
+    python benchmarks/overhead.py --quick              # 2 minutes
+    python benchmarks/overhead.py --json               # 7 minutes
     python benchmarks/overhead.py --cameras 20         # half of what the box carries unless given
 
 The thread's own CPU clock is read around `avcodec`'s decoding, `session.run` and the other stages; what a
@@ -70,7 +70,7 @@ def main() -> None:
     option = {"type": int, "help": "how many cameras; half of what `throughput` found unless given"}
     args: argparse.Namespace = parsed(__doc__, ("--cameras", option))
     count = args.cameras or max(4, (last_cameras() or 8) // 2)
-    result = measure(count, *((8.0, 18.0) if args.quick else (60.0, 120.0)))
+    result = measure(count, *((20.0, 15.0) if args.quick else (60.0, 60.0)))
     rows = [
         (stage, f"{share:.1%}", share * result["cpu_ms_per_camera_s"])
         for stage, share in result["stages"].items()

@@ -1,7 +1,7 @@
 """What happens when a box is asked for more than it can do: 1 to 6 times the cameras that it carries.
 
-    python benchmarks/overload.py --quick              # 1, 2 and 4 times, 20 s each
-    python benchmarks/overload.py --json               # 1 to 6 times, 2 minutes each
+    python benchmarks/overload.py --quick              # once and 4 times, 20 s each
+    python benchmarks/overload.py --json               # 1, 2, 4 and 6 times, a minute each
     python benchmarks/overload.py --cameras 30         # what it carries; else as `throughput` found
 
 Cameras play arranged footage in real time, somebody is there for 10 % of the time; a tenth of the cameras has
@@ -39,7 +39,7 @@ TOLERANCE = 0.9
 """A floor counts as held from this share of it on: looks fall on whole pictures."""
 WAKING_S = 1.0
 SHORTEST_S = 3.0
-USABLE = 0.85
+USABLE = 0.72
 
 
 def floors(seen: Observation, cameras: Sequence[Camera]) -> tuple[int, int]:
@@ -165,8 +165,8 @@ def main() -> None:
     count = {"type": int, "help": "how many cameras are 100 %%; what `throughput` found unless given"}
     args: argparse.Namespace = parsed(__doc__, ("--cameras", count))
     carried = args.cameras or last_cameras() or carried_by_cost()
-    factors = (1.0, 2.0, 4.0) if args.quick else (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
-    warm_up_s, seconds = (8.0, 20.0) if args.quick else (60.0, 120.0)
+    factors = (1.0, 4.0) if args.quick else (1.0, 2.0, 4.0, 6.0)
+    warm_up_s, seconds = (30.0, 20.0) if args.quick else (60.0, 60.0)
     result = measure(carried, factors, warm_up_s, seconds)
     table(result)
     name = "overload-quick" if args.quick else "overload"
