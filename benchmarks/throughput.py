@@ -14,10 +14,10 @@ time; what others do is described in `benchmarks/loops.py`.
    time. A count stands when event recall is at least 99 %, 99 % of the events are told within 1 s, and
    nothing queues. In the quick form the product has one try, at the count that its cost promises.
 
-`cameras` is the count that stood; the ratios divide it by the count that stood with the others, or where that
-was not tried, or none stood, by what their cost promises them at full use of every core, which is more. Then the
-same at a constant bit rate, and with 50 % activity; and what one camera with real footage, scaled up to 1080p25,
-costs, if there is any. The quick form leaves all of these out.
+`cameras` is the count that stood; the ratios divide it by the count that stood with the others, or where
+that was not tried, or none stood, by what their cost promises them at full use of every core, which is more.
+Then the same at a constant bit rate, and with 50 % activity; and what one camera with real footage, scaled up
+to 1080p25, costs, if there is any. The quick form leaves all of these out.
 """
 
 import argparse
