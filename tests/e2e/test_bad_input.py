@@ -215,7 +215,7 @@ def test_a_gop_that_does_not_fit_is_counted_and_forgotten(
 
 
 def test_variable_frame_rate(clip: Callable[..., MotionClip]) -> None:
-    """From 50 pictures a second to one, as they come: idle, a picture is shown every 12 + 10 s at least."""
+    """From 50 pictures a second to one, as they come: idle, a picture is shown every 12 + 20 s at least."""
     rng, played = random.Random(5), clip()
     steps = [rng.choice((0.02, 0.04, 0.1, 0.4, 1.0)) for _ in played.packets]
     times = list(itertools.accumulate(steps))
@@ -223,7 +223,7 @@ def test_variable_frame_rate(clip: Callable[..., MotionClip]) -> None:
     line = Line(played.info, script).run()
     assert line.status.decode_errors == line.status.timeline_repairs == line.status.late == 0
     assert max(line.lags_s) < 0.01
-    assert line.longest_gap_s(0.0, times[-1]) <= 23.0
+    assert line.longest_gap_s(0.0, times[-1]) <= 33.0
     shown = [frame.pts_s for _, frame in line.frames]
     assert set(np.round(shown, 3)) <= set(np.round(times, 3))
 

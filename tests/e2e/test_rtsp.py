@@ -46,7 +46,7 @@ class Watch:
         self.reader = Reader(
             "gate-2",
             SourceUrl.parse(text),
-            ReaderOptions(options, analysed_fps),
+            ReaderOptions(options, analysed_fps, gate=False),
             self.sink,
             SystemClock(),
             random.Random(1),
