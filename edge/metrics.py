@@ -227,7 +227,11 @@ def _gate_families(readers: Mapping[str, ReaderStatus]) -> Iterator[Metric]:
     )
     packets = GaugeMetricFamily("sharpeyes_held_packets", "Packets kept undecoded.", labels=["camera"])
     size = GaugeMetricFamily("sharpeyes_held_bytes", "Size of the packets kept undecoded.", labels=["camera"])
+    lag = GaugeMetricFamily(
+        "sharpeyes_stream_lag_seconds", "How far reading is behind the camera.", labels=["camera"]
+    )
     for id_, reader in readers.items():
+        lag.add_metric([id_], reader.lag_s)
         for state in get_args(Activity):
             activity.add_metric([id_, state], reader.activity == state)
         for state in get_args(Trust):
@@ -236,10 +240,11 @@ def _gate_families(readers: Mapping[str, ReaderStatus]) -> Iterator[Metric]:
             auc.add_metric([id_], reader.auc)
         packets.add_metric([id_], reader.held)
         size.add_metric([id_], reader.held_bytes)
-    yield from (activity, trust, auc, packets, size)
+    yield from (activity, trust, auc, packets, size, lag)
     counters = (
         ("packets_read", "Packets read.", "packets"),
         ("packets_undecoded", "Packets that were never decoded.", "undecoded"),
+        ("packets_late", "Packets left undecoded because reading had fallen behind.", "late"),
         ("keyframe_looks", "Keyframes of an idle camera that were decoded alone.", "looks"),
         ("frames_caught_up", "Pictures decoded out of held packets.", "caught_up"),
         ("held_overflows", "Times that a run of packets was too large to hold.", "overflows"),
