@@ -93,12 +93,15 @@ def stand(system: str, workload: Workload, first: int, effort: Effort) -> tuple[
             seen = box.watch_with_loop(system, shown, effort.seconds)
         tries.append(verdict(shown, seen))
         judged = tries[-1]
+        good = (
+            judged.stands if system == "ours" else judged.keeps_up
+        )  # the others are forgiven what they miss
         say(
-            f"  {workload.name}: {system} with {count} cameras {'stands' if judged.stands else 'falls'}: "
+            f"  {workload.name}: {system} with {count} cameras {'stands' if good else 'falls'}: "
             f"recall {judged.recall.found}/{judged.recall.happened}, p99 {judged.p99_s * 1000:.0f} ms, "
             f"CPU {judged.cpu:.0%}{', work queues' if judged.queued else ''}"
         )
-        return judged.stands
+        return good
 
     count = most(stands, first, effort.tries if system == "ours" else effort.other_tries)
     return count, tries
