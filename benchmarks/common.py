@@ -82,14 +82,23 @@ def say(text: str) -> None:
     Console(stderr=True).print(text)
 
 
-def parsed(description: str | None, *options: tuple[str, dict[str, Any]]) -> argparse.Namespace:
-    """The command line of a benchmark: `--quick`, `--json` and its own options."""
+def parsed(
+    description: str | None,
+    *options: tuple[str, dict[str, Any]],
+    quick: str | None = "two minutes at most, once the clips are rendered",
+) -> argparse.Namespace:
+    """The command line of a benchmark: `--quick`, `--json` and its own options.
+
+    Args:
+        description: of the benchmark.
+        options: its own arguments: name, and what `add_argument` takes.
+        quick: what `--quick` does; None where there is no quick form.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="two minutes at most, once the clips are rendered"
-    )
+    if quick is not None:
+        parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     for name, settings in options:
         parser.add_argument(name, **settings)

@@ -6,7 +6,6 @@ Every figure is thread CPU time. Written to FILE it is what `sharpeyes plan --co
 `--out`, under `benchmarks/results/`. Packets over RTSP are measured where GStreamer's server is installed.
 """
 
-import argparse
 import statistics
 import sys
 import threading
@@ -22,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scenes
-from benchmarks.common import machine, show
+from benchmarks.common import RESULTS, machine, parsed, show
 from edge.analysis import Analysis
 from edge.costs import CostTable, save_table
 from edge.load import load_config
@@ -165,14 +164,9 @@ def measure(count: int) -> CostTable:
 
 def main() -> None:
     """Measure, show and save."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer pictures")
-    parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    parser.add_argument("--out", type=Path, help="file to write")
-    options = parser.parse_args()
-    table = measure(200 if options.quick else 800)
+    out = {"type": Path, "help": "file to write", "default": RESULTS / "costs.json"}
+    args = parsed(__doc__, ("--out", out), quick="fewer pictures")
+    table = measure(200 if args.quick else 800)
     rows = [
         (name, key, ms)
         for name, values in table.model_dump().items()
@@ -180,9 +174,8 @@ def main() -> None:
         for key, ms in values.items()
     ]
     show(f"ms on {table.machine}", ("cost", "of", "ms"), [*rows, ("motion_ms", "", table.motion_ms)])
-    out = options.out or Path(__file__).parent / "results" / "costs.json"
-    save_table(table, out)
-    if options.json:
+    save_table(table, args.out)
+    if args.json:
         print(table.model_dump_json())
 
 

@@ -9,7 +9,6 @@ the clip's end; CPU is the thread's own time by activity while packets are trust
 Recall is of the true events of simulator clips, told by the same detector, tracker and rules behind either.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -26,7 +25,7 @@ import cv2
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scenes
-from benchmarks.common import save, show
+from benchmarks.common import parsed, save, show
 from edge.config import CameraConfig
 from edge.events import Event, EventContext
 from edge.identifiers import Uuid7
@@ -236,13 +235,8 @@ LOOKS = ("looks_off", "looks_on")
 
 def main() -> None:
     """Run it as a program."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="two clips only")
-    parser.add_argument("--media", type=Path, help="folder with real footage")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    args = parser.parse_args()
+    media = {"type": Path, "help": "folder with real footage"}
+    args = parsed(__doc__, ("--media", media), quick="two clips only")
     result = measure(args.quick, args.media)
     clips = result["clips"]
     show(

@@ -7,7 +7,6 @@ wakes and calms by itself, and five times as many in a rush), at several capacit
 Times are thread CPU time of one plan. The picture needs matplotlib, and is left out without it.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -20,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import RESULTS, save, show
+from benchmarks.common import RESULTS, parsed, save, show
 from edge.control import Turns
 from edge.floors import FLOOR_FPS
 from streams.budget import ROTATE_S, plan
@@ -272,22 +271,17 @@ COLUMNS = {
 
 def main() -> None:
     """Measure, show, save."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer seconds")
-    parser.add_argument("--json", action="store_true", help="print the flat result as JSON")
-    parser.add_argument("--cameras", type=int, default=2000)
-    options = parser.parse_args()
-    result = measure(options.cameras, 60 if options.quick else 300)
+    count = {"type": int, "default": 2000, "help": "how many cameras are planned"}
+    args = parsed(__doc__, ("--cameras", count), quick="fewer seconds")
+    result = measure(args.cameras, 60 if args.quick else 300)
     rows = [[row[key] for key in COLUMNS] for row in result["by_load"]]
-    show(f"{options.cameras} cameras", list(COLUMNS.values()), rows)
-    name = "planner-quick" if options.quick else "planner"
+    show(f"{args.cameras} cameras", list(COLUMNS.values()), rows)
+    name = "planner-quick" if args.quick else "planner"
     draw(result, RESULTS / f"{name}.png")
     for row in result["by_load"]:
         del row["blind_by_second"], row["shed_by_second"]
     save(name, result)
-    if options.json:
+    if args.json:
         print(json.dumps({key: value for key, value in result.items() if key != "by_load"}))
 
 

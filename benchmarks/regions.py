@@ -13,7 +13,6 @@ and for regions the tracking (1.0 ms for 3 people, 1.4 ms for 30), which the oth
 many of the people that the FP32 network sees at twice the input (score above 0.5) each way finds.
 """
 
-import argparse
 import itertools
 import json
 import sys
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import CACHE, save, show
+from benchmarks.common import CACHE, parsed, save, show
 from models.boxes import iou
 from models.detections import Detections
 from models.detector import Detector
@@ -339,13 +338,8 @@ def canvas(detector: Detector, scenes: dict[str, SceneSpec]) -> dict[str, dict[s
 
 def main() -> None:
     """Run it as a program."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one clip of each kind, no canvas")
-    parser.add_argument("--media", type=Path, help="folder with footage")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    args = parser.parse_args()
+    media = {"type": Path, "help": "folder with footage"}
+    args = parsed(__doc__, ("--media", media), quick="one clip of each kind, no canvas")
     cv2.setNumThreads(1)
     detector = load_detector(MODEL)
     result: dict[str, dict[str, dict[str, Any]]] = {}
