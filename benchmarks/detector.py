@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import save, show
+from benchmarks.common import parsed, save, show
 from models.bench import measure
 from models.boxes import iou
 from models.detections import Detections
 from models.detector import Detector
 from models.zoo import load_detector
 
+MODELS = ("nanodet-g-416-fp32", "nanodet-g-416-int8")
 SURE = 0.5
 COUNTS = 0.35
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -147,15 +148,14 @@ def _aspect(path: Path) -> float:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of pictures")
-    parser.add_argument(
-        "--models", nargs="+", default=["nanodet-g-416-fp32", "nanodet-g-416-int8"], help="reference first"
+    options = parsed(
+        __doc__,
+        ("--pictures", {"type": Path, "required": True, "help": "folder of pictures"}),
+        ("--models", {"nargs": "+", "default": MODELS, "help": "reference first"}),
+        ("--against", {"type": Path, "help": "manifest of another detector to count persons by"}),
+        ("--rounds", {"type": int, "default": 50, "help": "measurements of each time"}),
+        quick=None,
     )
-    parser.add_argument("--against", type=Path, help="manifest of another detector to count persons by")
-    parser.add_argument("--rounds", type=int, default=50, help="measurements of each time")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args()
     result = compare(options)
     show(
         f"{result['pictures']} pictures",

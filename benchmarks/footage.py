@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import save, show
+from benchmarks.common import parsed, save, show
 from benchmarks.live_node import cameras, delivered, free_port, running_node
 from streams.sim.serve import RtspServer
 
@@ -99,20 +99,26 @@ def measure(media: Path, loops: int) -> dict[str, Any]:
     }
 
 
+def folder_of_footage(text: str) -> Path:
+    """A folder that has both files.
+
+    Raises:
+        argparse.ArgumentTypeError: one of them is missing.
+    """
+    media = Path(text)
+    missing = [name for name in (DESK, PLAZA) if not (media / name).is_file()]
+    if missing:
+        raise argparse.ArgumentTypeError(
+            f"{media} has no {missing[0]}: it comes with Intel's sample-videos and OpenCV's sample data"
+        )
+    return media
+
+
 def main() -> None:
     """Run it as a program."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("media", type=Path, help="folder with the footage")
-    parser.add_argument("--loops", type=int, default=1, help="how often the desk's footage plays")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    args = parser.parse_args()
-    missing = [name for name in (DESK, PLAZA) if not (args.media / name).is_file()]
-    if missing:
-        parser.error(
-            f"{args.media} has no {missing[0]}: it comes with Intel's sample-videos and OpenCV's sample data"
-        )
+    media = {"type": folder_of_footage, "help": "folder with the footage"}
+    loops = {"type": int, "default": 1, "help": "how often the desk's footage plays"}
+    args = parsed(__doc__, ("media", media), ("--loops", loops), quick=None)
     result = measure(args.media, args.loops)
     show("Real footage over RTSP", ("what", "figure"), list(result.items()))
     save("footage", result)

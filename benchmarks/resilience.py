@@ -8,7 +8,6 @@ refused for 20 s, then come back; the time from the server's return to each came
 taken. Before and after, memory and waiting frames are read twice a second.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -24,7 +23,7 @@ from rich.progress import Progress
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import scenes
-from benchmarks.common import save, show
+from benchmarks.common import parsed, save, show
 from benchmarks.live_node import LiveNode, cameras, free_port, running_node
 from streams.sim.serve import RtspServer
 from streams.sim.spec import SceneSpec
@@ -129,12 +128,8 @@ def measure(seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     """Run it as a program."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--minutes", type=float, default=1.5, help="how long to watch, outage not counted")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    args = parser.parse_args()
+    minutes = {"type": float, "default": 1.5, "help": "how long to watch, outage not counted"}
+    args = parsed(__doc__, ("--minutes", minutes), quick=None)
     result = measure(args.minutes * 60)
     show("Four cameras and an outage", ("what", "figure"), list(result.items()))
     save("resilience", result)

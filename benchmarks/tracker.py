@@ -11,7 +11,6 @@ Real part: the detector looks at a video once; every tracker gets the same boxes
 `trackers` gets the same thresholds, the same patience in seconds and the pictures' times.
 """
 
-import argparse
 import importlib
 import json
 import sys
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import save, show
+from benchmarks.common import parsed, save, show
 from models.boxes import area, iou
 from models.detections import Detections
 from models.tracker import Tracker, TrackerOptions
@@ -334,12 +333,13 @@ def real(video: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--video", type=Path, help="also compare on this video's persons")
-    parser.add_argument("--seeds", type=int, default=3, help="synthetic scenes of each size")
-    parser.add_argument("--seconds", type=float, default=40.0, help="length of a scene")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args()
+    options = parsed(
+        __doc__,
+        ("--video", {"type": Path, "help": "also compare on this video's persons"}),
+        ("--seeds", {"type": int, "default": 3, "help": "synthetic scenes of each size"}),
+        ("--seconds", {"type": float, "default": 40.0, "help": "length of a scene"}),
+        quick=None,
+    )
     result: dict[str, Any] = {"synthetic": synthetic(options.seeds, options.seconds)}
     show("Synthetic walks", list(result["synthetic"][0]), [list(row.values()) for row in result["synthetic"]])
     if options.video is not None:
