@@ -53,24 +53,25 @@ def save(name: str, result: Mapping[str, Any]) -> Path:
     return path
 
 
-def picture(name: str, title: str, draw: Callable[[Any], None]) -> Path | None:
+def picture(name: str, panels: Mapping[str, Callable[[Any], None]]) -> Path | None:
     """Save a picture under `benchmarks/results/`; without matplotlib (the extra `bench`) only say so.
 
     Args:
         name: of the file.
-        title: above the picture.
-        draw: draws on matplotlib's `Axes`.
+        panels: side by side, their vertical scale shared: the title above each, and what draws it on
+            matplotlib's `Axes`.
     """
     try:
         figure_module: Any = importlib.import_module("matplotlib.figure")
     except ImportError:
         Console(stderr=True).print("no picture: matplotlib is missing (pip install matplotlib)")
         return None
-    figure = figure_module.Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title)
-    axes.spines[["top", "right"]].set_visible(False)
-    draw(axes)
+    figure = figure_module.Figure(figsize=(5 + 3 * len(panels), 4.5), layout="constrained")
+    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, (title, draw) in zip(row, panels.items(), strict=True):
+        axes.set_title(title)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.png"
     figure.savefig(path, dpi=120)

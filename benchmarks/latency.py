@@ -92,7 +92,7 @@ def main() -> None:
         axes.set_xlim(left=0)
         axes.legend()
 
-    picture("latency-quick" if args.quick else "latency", title, draw)
+    picture("latency-quick" if args.quick else "latency", {title: draw})
     finish("latency", args, result, KEYS)
 
 

@@ -87,7 +87,7 @@ def main() -> None:
         axes.invert_yaxis()
         axes.set_xlabel("% of the process's CPU")
 
-    picture("overhead-quick" if args.quick else "overhead", f"Where the CPU goes, {count} cameras", draw)
+    picture("overhead-quick" if args.quick else "overhead", {f"Where the CPU goes, {count} cameras": draw})
     finish("overhead", args, result, KEYS)
 
 

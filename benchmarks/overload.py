@@ -170,7 +170,7 @@ def main() -> None:
     result = measure(carried, factors, warm_up_s, seconds)
     table(result)
     name = "overload-quick" if args.quick else "overload"
-    picture(name, "Delays and throughput under overload", lambda axes: draw(result, axes))
+    picture(name, {"Delays and throughput under overload": lambda axes: draw(result, axes)})
     finish("overload", args, result, KEYS)
 
 

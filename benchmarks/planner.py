@@ -11,7 +11,9 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.common import RESULTS, parsed, save, show
+from benchmarks.common import parsed, picture, save, show
 from edge.control import Turns
 from edge.floors import FLOOR_FPS
 from streams.budget import ROTATE_S, plan
@@ -236,29 +238,14 @@ def measure(count: int, seconds: int) -> dict[str, Any]:
     return flat | {"by_load": rows}
 
 
-def draw(result: dict[str, Any], path: Path) -> bool:
-    """The shares of blind and shed cameras over time; False without matplotlib."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        return False
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
-    for axis, key, title in zip(
-        axes, ("blind_by_second", "shed_by_second"), ("below floor", "shed"), strict=True
-    ):
-        for row in result["by_load"]:
-            axis.plot([100 * share for share in row[key]], label=f"{row['load']:g} × capacity")
-        axis.set_xlabel("simulated seconds (rush from 60 to 70 %)")
-        axis.set_title(f"cameras {title}")
-    axes[0].set_ylabel("% of cameras")
-    axes[0].legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-    return True
+def draw(by_load: Sequence[Mapping[str, Any]], key: str, axes: Any) -> None:
+    """A share of cameras over time, at every load."""
+    for row in by_load:
+        axes.plot([100 * share for share in row[key]], label=f"{row['load']:g} × capacity")
+    axes.set_xlabel("simulated seconds (rush from 60 to 70 %)")
+    if axes.get_subplotspec().is_first_col():  # scale and colours are those of the other panel too
+        axes.set_ylabel("% of cameras")
+        axes.legend()
 
 
 COLUMNS = {
@@ -277,7 +264,8 @@ def main() -> None:
     rows = [[row[key] for key in COLUMNS] for row in result["by_load"]]
     show(f"{args.cameras} cameras", list(COLUMNS.values()), rows)
     name = "planner-quick" if args.quick else "planner"
-    draw(result, RESULTS / f"{name}.png")
+    panels = {"cameras below floor": "blind_by_second", "cameras shed": "shed_by_second"}
+    picture(name, {title: partial(draw, result["by_load"], key) for title, key in panels.items()})
     for row in result["by_load"]:
         del row["blind_by_second"], row["shed_by_second"]
     save(name, result)

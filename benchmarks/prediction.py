@@ -83,7 +83,7 @@ def main() -> None:
         axes.bar_label(bars, fmt="%.0f")
         axes.set_ylabel("CPU ms per second")
 
-    picture("prediction-quick" if args.quick else "prediction", f"Plan and run of {count} cameras", draw)
+    picture("prediction-quick" if args.quick else "prediction", {f"Plan and run of {count} cameras": draw})
     finish("prediction", args, result, KEYS)
 
 

@@ -90,7 +90,7 @@ def main() -> None:
         axes.set_ylabel("resident memory, MB")
         axes.set_ylim(bottom=0)
 
-    picture("soak-quick" if args.quick else "soak", f"Memory of {cameras} cameras over time", draw)
+    picture("soak-quick" if args.quick else "soak", {f"Memory of {cameras} cameras over time": draw})
     finish("soak", args, result, KEYS)
 
 

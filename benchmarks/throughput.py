@@ -218,7 +218,7 @@ def main() -> None:
     results = [compare(*plans[name]) for name in chosen]
     footage = {} if args.quick else real(args.media)
     title = f"Cameras per box of {CORES} cores at event recall of at least {capacity.RECALL:.0%}"
-    picture("throughput-quick" if args.quick else "throughput", title, lambda axes: draw(results, axes))
+    picture("throughput-quick" if args.quick else "throughput", {title: lambda axes: draw(results, axes)})
     finish("throughput", args, {**results[0], "others": results[1:], **footage}, KEYS)
 
 
