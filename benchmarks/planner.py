@@ -26,7 +26,7 @@ from edge.control import Turns
 from edge.floors import FLOOR_FPS
 from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
-from streams.service import Service
+from streams.service import LADDER_FPS, Service
 
 FRAME_MS = 20.0
 """What a plan of 2,000 cameras may take."""
@@ -187,11 +187,10 @@ def flapping(count: int, cpu_ms: float, seconds: int) -> int:
 
 def equals(count: int, cpu_ms: float) -> float:
     """Steps of the ladder between the best and the worst served of cameras that are all alike."""
-    rungs = [0.0, 1.0, 2.0, 5.0, 10.0]
     demands = [Demand(f"c{k}", 10, {"hazard.line": 2.0}) for k in range(count)]
     costs = dict.fromkeys((demand.camera_id for demand in demands), CameraCost(4, 10, 110, 20))
     services: list[Service] = list(plan(demands, costs, Capacity(cpu_ms)).services.values())
-    steps = [-1 if service.shed else rungs.index(service.fps) for service in services]
+    steps = [-1 if service.shed else LADDER_FPS.index(service.fps) for service in services]
     # One camera may get what is left over and too little to lift another.
     return float(np.quantile(steps, 0.999, method="lower") - min(steps))
 
