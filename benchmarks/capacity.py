@@ -18,6 +18,8 @@ from streams.picture import AvPicture
 
 RECALL = 0.99
 P99_S = 1.0
+USABLE = 0.72
+"""Share of the cores that a first try in real time plans with: visits do not come evenly."""
 EXCERPT_MARGIN_S = 4.0
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import box
 from benchmarks.box import Camera, Workload
-from benchmarks.capacity import cost, verdict
+from benchmarks.capacity import USABLE, cost, verdict
 from benchmarks.common import finish, last_cameras, parsed, picture, say, show
 from benchmarks.observed import Observation, quantile
 from edge.floors import FLOOR_FPS
@@ -39,7 +39,6 @@ TOLERANCE = 0.9
 """A floor counts as held from this share of it on: looks fall on whole pictures."""
 WAKING_S = 1.0
 SHORTEST_S = 3.0
-USABLE = 0.72
 
 
 def floors(seen: Observation, cameras: Sequence[Camera]) -> tuple[int, int]:

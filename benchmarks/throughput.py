@@ -32,15 +32,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import box, capacity, clips
 from benchmarks.box import CORES, Workload
-from benchmarks.capacity import Verdict, bound, cost, limits, most, verdict
+from benchmarks.capacity import USABLE, Verdict, bound, cost, limits, most, verdict
 from benchmarks.common import finish, parsed, picture, say, show
 from benchmarks.observed import Recall
 
 SYSTEMS = ("naive", "naive-int8", "decode-all", "ours")
 KEYS = ("cameras", "ratio_to_naive", "ratio_to_naive_int8", "ratio_to_decode_all", "event_recall")
 MEDIA = Path(__file__).parents[2] / "shared" / "media"
-USABLE = 0.72
-"""Share of the cores that a first try in real time plans with: visits do not come evenly."""
 
 
 @dataclass(frozen=True, slots=True)
