@@ -14,13 +14,6 @@ from streams.sim.encode import EncoderOptions
 from streams.sim.spec import SceneSpec
 from streams.sim.truth import Truth
 
-RULES: dict[str, list[dict[str, object]]] = {
-    "walk": [],
-    "intrusion": [{"kind": "hazard.intrusion"}],
-    "line": [{"kind": "hazard.line"}],
-    "crowding": [{"kind": "crowd.density"}],
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:
