@@ -192,10 +192,3 @@ class Allocation:
             if used
         ]
         return max(shares, default=0.0)
-
-
-def given_fps(demand: Demand, service: Service) -> float:
-    """The rate at which a camera is analysed while something moves, in fps: 0 when shed."""
-    if service.shed:
-        return 0.0
-    return max(service.fps, min(demand.keyframe_fps, demand.wanted_fps))

@@ -29,8 +29,7 @@ from edge.control import (
     with_lane,
 )
 from edge.costs import CostMeter, CostTable, Stream
-from streams.demand import Allocation, CameraCost, Demand, given_fps
-from streams.service import FULL
+from streams.demand import Allocation, CameraCost
 
 TABLE = CostTable(
     machine="a test's",
@@ -292,4 +291,3 @@ def test_threads_shorten_the_lane_and_not_the_work() -> None:
     assert with_lane(cost, 1) is cost
     assert with_lane(cost, 4) == replace(cost, lane_ms=5.0)
     assert assumed_stream(config_of(1, picture_size=[1280, 720]).budget).width == 1280
-    assert given_fps(Demand("a", 5), FULL) == 10

@@ -12,8 +12,8 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from streams.budget import ENTRY, LAST_RESORT, PROTECTED, ROTATE_S, plan
-from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Tier, given_fps
-from streams.service import KEYFRAMES, SHED, Service
+from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Tier
+from streams.service import FULL, KEYFRAMES, SHED, Service
 
 COST = CameraCost(
     demux_ms_per_s=2, keyframe_ms_per_s=5, decode_ms_per_s=115, look_ms=20, tiles_ms=40, density_ms=5
@@ -59,6 +59,13 @@ def problems(draw: st.DrawFn) -> tuple[list[Demand], dict[str, CameraCost]]:
     return asked, {demand.camera_id: draw(costs) for demand in asked}
 
 
+def given_fps(demand: Demand, service: Service) -> float:
+    """The rate at which a camera is analysed while something moves, in fps: 0 when shed."""
+    if service.shed:
+        return 0.0
+    return max(service.fps, min(demand.keyframe_fps, demand.wanted_fps))
+
+
 def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     """CPU a second of one camera at a service, straight from the definitions."""
     if service.shed:
@@ -97,6 +104,10 @@ def _floor_rung(demand: Demand) -> float:
     if demand.wanted_fps > at:
         rungs.append(demand.wanted_fps)
     return next((fps for fps in rungs if fps >= demand.floor_fps), rungs[-1] if rungs else 0.0)
+
+
+def test_the_full_service_is_the_top_of_the_ladder_to_every_camera() -> None:
+    assert given_fps(Demand("a", 5), FULL) == 10
 
 
 @given(problems(), st.floats(0, 5000))
