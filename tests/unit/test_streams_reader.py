@@ -192,9 +192,11 @@ def test_any_failure_is_retried_and_time_goes_on(stream, run, failure: Exception
 
 def test_pictures_held_back_at_the_end_of_a_file_are_delivered(stream, run) -> None:
     info, packets = stream
-    held_back = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000, decode_threads=2)
-    running = run(ScriptedSource(info, [*packets, StreamEndedError("ended")]), options=held_back)
-    assert len(running.sink.wait_for(lambda frames: len(frames) >= 50)) >= 50
+    held_back = ReaderOptions(SourceOptions(realtime=False), analysed_fps=1000, decode_threads=2, gate=False)
+    ended = ScriptedSource(info, [*packets, StreamEndedError("ended")])
+    running = run(ended, OpenError("refused"), options=held_back)
+    running.until("retrying")
+    assert len(running.sink.frames) == 50
 
 
 def test_delays_grow_and_shrink_again_after_success(stream, run) -> None:
