@@ -105,8 +105,9 @@ class Pipeline:
     def look(self, frames: Sequence[Frame]) -> None:
         """The way of frames of different cameras, from pixels to events on disk."""
         began = _Mark(self._clock)
+        glances = [self._glance(frame) for frame in frames]
         try:
-            found = self._sight.look([self._glance(frame) for frame in frames])
+            found = self._sight.look(glances)
         except Exception as exc:  # noqa: BLE001 - whatever one camera's picture breaks, the others go on
             if len(frames) == 1:
                 self._failed(frames[0], exc)
@@ -115,18 +116,17 @@ class Pipeline:
                     self.look([frame])
             return
         each = _Mark(self._clock).since(began, len(frames))
-        for frame, detections in zip(frames, found, strict=True):
+        for glance, detections in zip(glances, found, strict=True):
             self._metrics.observe_stage(self._sight.name, "infer", each.host_s)
-            self._analyse(frame, detections, each)
+            self._analyse(glance, detections, each)
 
     def _glance(self, frame: Frame) -> Glance:
-        return Glance(frame, self._watches[frame.camera_id].known, self._closely(frame.camera_id))
+        service = self._attention.service(frame.camera_id)
+        closely = service is not None and service.tiles
+        return Glance(frame, self._watches[frame.camera_id].known, closely)
 
-    def _closely(self, camera_id: str) -> bool:
-        service = self._attention.service(camera_id)
-        return service is not None and service.tiles
-
-    def _analyse(self, frame: Frame, detections: Detections, before: Spent) -> None:
+    def _analyse(self, glance: Glance, detections: Detections, before: Spent) -> None:
+        frame = glance.frame
         watch, began = self._watches[frame.camera_id], _Mark(self._clock)
         try:
             drafts = watch.update(detections, frame.pts_s, frame.seen_utc)
@@ -137,9 +137,8 @@ class Pipeline:
         spent, age_s = _Mark(self._clock).since(began), self._clock.monotonic() - frame.seen_mono_s
         self._metrics.observe_stage(self._sight.name, "analyse", spent.host_s)
         self._metrics.observe_frame_age(age_s)
-        closely = self._closely(frame.camera_id)
         both = Spent(before.host_s + spent.host_s, before.cpu_ms + spent.cpu_ms)
-        self._attention.looked(frame.camera_id, both, age_s, closely=closely)
+        self._attention.looked(frame.camera_id, both, age_s, closely=glance.closely)
         if drafts:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)
