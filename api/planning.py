@@ -15,7 +15,7 @@ from rich.table import Table
 from api.terminal import table
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.control import CameraReading, assumed_stream, capacity_of, demand_of, usable_cores, with_lane
-from edge.costs import KEPT, SOURCE_KINDS, CostMeter, CostTable, Stream, load_table
+from edge.costs import SOURCE_KINDS, CostMeter, CostTable, Stream, kept_table, load_table
 from edge.opening import address, source_options
 from streams.budget import plan
 from streams.clock import Clock
@@ -328,8 +328,7 @@ def costs_for(config: Config, path: Path | None) -> CostTable:
     Raises:
         CostError: the file cannot be used.
     """
-    own = config.node.data_dir / KEPT
-    return load_table(path or (own if own.exists() else None))
+    return load_table(path) if path is not None else kept_table(config.node.data_dir)
 
 
 def with_budget(config: Config, **changes: float | None) -> Config:

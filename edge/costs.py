@@ -135,6 +135,16 @@ def load_table(path: Path | None = None) -> CostTable:
         raise CostError(f"{path}: {where}: {first['msg']}; `python benchmarks/costs.py` writes one") from None
 
 
+def kept_table(data_dir: Path) -> CostTable:
+    """Costs that the node of this data folder measured when it ran; those that ship where it kept none.
+
+    Raises:
+        CostError: the file that it kept cannot be used.
+    """
+    kept = data_dir / KEPT
+    return load_table(kept if kept.exists() else None)
+
+
 class _Average:
     __slots__ = ("calls", "ms")
 
