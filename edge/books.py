@@ -8,14 +8,13 @@ from edge.config import Config
 from edge.coverage import Ledger, reading_of
 from edge.events import EventContext, EventDraft, coverage_events
 from edge.floors import tasks_of
+from edge.seen import CameraSeen
 from streams.clock import Clock
-from streams.mailbox import Mailbox
-from streams.reader import Reader
 from streams.service import Service
 
 
 class Books:
-    """Reads readers and mailbox, and steps the coverage ledger.
+    """Steps the coverage ledger by what is seen of each camera.
 
     Args:
         config: of the node.
@@ -32,27 +31,25 @@ class Books:
 
     def step(
         self,
-        readers: Mapping[str, Reader],
-        mailbox: Mailbox,
+        seen: Mapping[str, CameraSeen],
         services: Mapping[str, Service],
         failures: Counter[str],
     ) -> list[EventDraft]:
         """Book the time since the last step; returns `node.coverage` when it is due.
 
         Args:
-            readers: by camera id.
-            mailbox: counts what was analysed.
+            seen: by camera id.
             services: what the plan grants; a camera that is missing has what it asks for.
             failures: pictures by camera whose analysis failed.
         """
         readings: dict[str, Reading] = {}
-        for id_, reader in readers.items():
+        for id_, (reader, frames) in seen.items():
             service = services.get(id_, Service(self._wanted[id_]))
             readings[id_] = reading_of(
-                reader.status(),
+                reader,
                 service,
                 self._wanted[id_],
-                looks=mailbox.counts(id_).delivered,
+                looks=frames.delivered,
                 failures=failures[id_],
             )
         report = self._ledger.step(self._clock.monotonic(), readings)

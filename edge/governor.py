@@ -21,15 +21,17 @@ from edge.costs import (
     CostTable,
     Stage,
     Stream,
+    kept_table,
     load_table,
     save_table,
 )
 from edge.opening import address
+from edge.seen import CameraSeen
 from edge.spent import Spent
 from edge.watch import CameraWatch
 from streams.clock import Clock
 from streams.demand import Allocation
-from streams.mailbox import FrameCounts, Mailbox
+from streams.mailbox import Mailbox
 from streams.reader import Reader, ReaderStatus
 from streams.service import Service
 
@@ -63,6 +65,8 @@ class Governor:
 
     Args:
         config: the node's.
+        readers: by camera id; told what they are granted.
+        mailbox: told whose turn it is.
         clock: when it is time for the next plan.
         cpu_s: CPU seconds of the process, all threads.
         box: seconds of the box's cores so far, as `box_times`.
@@ -71,14 +75,19 @@ class Governor:
     def __init__(
         self,
         config: Config,
+        readers: Mapping[str, Reader],
+        mailbox: Mailbox,
         clock: Clock,
+        *,
         cpu_s: Callable[[], float] = time.process_time,
-        box: Callable[[], BoxTimes | None] | None = None,
+        box: Callable[[], BoxTimes | None] = box_times,
     ) -> None:
         self._config = config
+        self._readers = readers
+        self._mailbox = mailbox
         self._clock = clock
         self._cpu_s = cpu_s
-        self._box = box or box_times
+        self._box = box
         self._box_before = self._box()
         self._lane_s = 0.0
         self._kept = config.node.data_dir / KEPT
@@ -119,26 +128,22 @@ class Governor:
             self._lane_s += spent.host_s
             self._ages.append((self._clock.monotonic(), age_s))
 
-    def step(
-        self, readers: Mapping[str, Reader], mailbox: Mailbox, watches: Mapping[str, CameraWatch]
-    ) -> Allocation | None:
+    def step(self, seen: Mapping[str, CameraSeen], watches: Mapping[str, CameraWatch]) -> Allocation | None:
         """Plan if it is time; the new allocation is in force already, None when it was too early."""
         now_s = self._clock.monotonic()
         if now_s < self._next_s:
             return None
         self._next_s = max(self._next_s + PERIOD_S, now_s)
         cameras = {
-            camera.id: self._read(
-                camera, readers[camera.id].status(), mailbox.counts(camera.id), watches[camera.id]
-            )
+            camera.id: self._read(camera, seen[camera.id], watches[camera.id])
             for camera in self._config.cameras
         }
         reading = NodeReading(cameras, self._cpu_s(), self._lane_s, self._box_busy(), self._age_p50_s(now_s))
         allocation = self._controller.step(now_s, reading)
         for camera_id, service in allocation.services.items():
-            readers[camera_id].set_service(service)
-        urgent = {camera_id for camera_id, seen in cameras.items() if seen.open_incident}
-        mailbox.set_services(allocation.services, urgent)
+            self._readers[camera_id].set_service(service)
+        urgent = {camera_id for camera_id, reading in cameras.items() if reading.open_incident}
+        self._mailbox.set_services(allocation.services, urgent)
         return allocation
 
     def keep(self) -> None:
@@ -148,9 +153,8 @@ class Governor:
         except OSError as error:
             log.warning("measured costs are not kept", file=str(self._kept), reason=error.strerror)
 
-    def _read(
-        self, camera: CameraConfig, reader: ReaderStatus, frames: FrameCounts, watch: CameraWatch
-    ) -> CameraReading:
+    def _read(self, camera: CameraConfig, seen: CameraSeen, watch: CameraWatch) -> CameraReading:
+        reader, frames = seen
         stream = self._stream(camera.id, reader)
         if stream is not None:
             self.meter.seen(camera.id, stream)
@@ -204,9 +208,8 @@ class Governor:
 
 def _costs(config: Config) -> CostTable:
     """What this node measured when it ran before; else what ships."""
-    own = config.node.data_dir / KEPT
     try:
-        return load_table(own if own.exists() else None)
+        return kept_table(config.node.data_dir)
     except CostError as error:
         log.warning("measured costs cannot be used; starting from those that ship", reason=str(error))
         return load_table()

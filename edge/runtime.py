@@ -26,6 +26,7 @@ from edge.outbox import Outbox
 from edge.pipeline import Pipeline
 from edge.publisher import Publisher
 from edge.saver import Saver
+from edge.seen import gather
 from edge.sight import Sight
 from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
 from edge.watch import CameraWatch
@@ -76,7 +77,7 @@ class Node:
         self._watches: dict[str, CameraWatch] = {}
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._books = Books(config, self._speaker, clock)
-        self._governor = Governor(config, clock)
+        self._governor = Governor(config, self._readers, self._mailbox, clock)
         self._health = Health(
             {camera.id: (camera, self._context(camera)) for camera in config.cameras},
             self._speaker,
@@ -197,20 +198,19 @@ class Node:
             await asyncio.sleep(HEALTH_PERIOD_S)
 
     def _tend_once(self) -> None:
-        pulses = {id_: self._pulse(id_) for id_ in self._readers}
+        seen = gather(self._readers, self._mailbox)
+        pulses = {
+            id_: Pulse(reader.last_frame_mono_s, frames.decoded, frames.delivered)
+            for id_, (reader, frames) in seen.items()
+        }
         self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
-        self._governor.step(self._readers, self._mailbox, self._watches)
-        services = self._governor.services
-        self._saver.save(self._books.step(self._readers, self._mailbox, services, self._pipeline.failures))
+        self._governor.step(seen, self._watches)
+        self._saver.save(self._books.step(seen, self._governor.services, self._pipeline.failures))
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:
                 self._broker.restart()
             except BrokerError as exc:
                 log.error("embedded server does not start again; events wait in the outbox", error=str(exc))
-
-    def _pulse(self, camera_id: str) -> Pulse:
-        counts = self._mailbox.counts(camera_id)
-        return Pulse(self._readers[camera_id].status().last_frame_mono_s, counts.decoded, counts.delivered)
 
     def _tending_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (exc := task.exception()) is not None:

@@ -15,7 +15,9 @@ from edge.config import Config
 from edge.control import TROUBLED_STEPS
 from edge.costs import KEPT, Stream, load_table
 from edge.governor import BoxTimes, Governor, box_times
+from edge.seen import gather
 from edge.spent import Spent
+from streams.demand import Allocation
 from streams.frame import Frame
 from streams.mailbox import Mailbox
 from streams.picture import ArrayPicture
@@ -78,7 +80,9 @@ class Node:
             id_: SimpleNamespace(open_incidents=(), known=np.zeros((0, 4), np.float32)) for id_ in self.ids
         }
         self.idle_s = 0.0
-        self.governor = Governor(self.config, self.clock, lambda: self.cpu_s, self.box)
+        self.governor = Governor(
+            self.config, self.readers, self.mailbox, self.clock, cpu_s=lambda: self.cpu_s, box=self.box
+        )
 
     def box(self) -> BoxTimes:
         """Two cores, busy but for `idle_s`."""
@@ -88,6 +92,9 @@ class Node:
         """The first seconds, in which trouble does not count."""
         for _ in range(31):
             self.second()
+
+    def step(self) -> Allocation | None:
+        return self.governor.step(gather(self.readers, self.mailbox), self.watches)
 
     def second(self, spent: Mapping[str, tuple[float, int]] | None = None) -> None:
         """One second passes, in which each reader spends so much and calls so often."""
@@ -99,7 +106,7 @@ class Node:
                 total[stage] = before_ms + ms, before_calls + calls
                 self.cpu_s += ms / 1e3
             reader.says = with_(reader.says, spent=total)
-        self.governor.step(self.readers, self.mailbox, self.watches)
+        self.step()
 
 
 def with_(status: ReaderStatus, **changes: object) -> ReaderStatus:
@@ -124,11 +131,11 @@ def test_a_plan_is_in_force_as_soon_as_it_is_made(tmp_path: Path) -> None:
 
 def test_it_plans_once_a_second(tmp_path: Path) -> None:
     node = Node(tmp_path)
-    assert node.governor.step(node.readers, node.mailbox, node.watches) is not None
+    assert node.step() is not None
     node.clock.now_s += 0.5
-    assert node.governor.step(node.readers, node.mailbox, node.watches) is None
+    assert node.step() is None
     node.clock.now_s += 0.5
-    assert node.governor.step(node.readers, node.mailbox, node.watches) is not None
+    assert node.step() is not None
 
 
 def test_what_readers_and_looks_spend_becomes_their_cost(tmp_path: Path) -> None:
@@ -239,7 +246,7 @@ def test_lost_pictures_are_read_from_the_mailbox(tmp_path: Path) -> None:
 def test_several_inference_threads_cost_several_times_what_one_of_them_says(tmp_path: Path) -> None:
     node = Node(tmp_path)
     threaded = node.config.model_copy(update={"model": node.config.model.model_copy(update={"threads": 2})})
-    governor = Governor(threaded, node.clock, lambda: 0.0, lambda: None)
+    governor = Governor(threaded, node.readers, node.mailbox, node.clock, cpu_s=lambda: 0.0, box=lambda: None)
     for _ in range(20):
         governor.looked("c0", Spent(0.015, 15.0), 0.1)
     assert governor.meter.cost("c0", Stream()).look_ms == pytest.approx(30.0)
