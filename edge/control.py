@@ -346,12 +346,4 @@ def with_lane(cost: CameraCost, threads: int) -> CameraCost:
     """A camera's costs with the inference lane's: several threads share the work of a look."""
     if threads == 1:
         return cost
-    return CameraCost(
-        cost.demux_ms_per_s,
-        cost.keyframe_ms_per_s,
-        cost.decode_ms_per_s,
-        cost.look_ms,
-        cost.look_ms / threads,
-        cost.tiles_ms,
-        cost.density_ms,
-    )
+    return replace(cost, lane_ms=cost.look_ms / threads)

@@ -58,7 +58,7 @@ class Shown:
     motion: MotionLook | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateCounts:
     """What the gate did.
 
@@ -153,21 +153,21 @@ class GatedDecoder:
         """What the gate did so far."""
         gate, buffer = self.gate, self._buffer
         return GateCounts(
-            gate.state,
-            gate.trust,
-            gate.signal.auc,
-            len(buffer),
-            buffer.size,
-            buffer.discarded,
-            buffer.overflows,
-            self._looks,
-            self._caught_up,
-            gate.transitions.total(),
-            gate.missed,
-            gate.false_wakes,
-            gate.fps,
-            gate.keyframe_s,
-            self._late,
+            activity=gate.state,
+            trust=gate.trust,
+            auc=gate.signal.auc,
+            held=len(buffer),
+            held_bytes=buffer.size,
+            undecoded=buffer.discarded,
+            overflows=buffer.overflows,
+            looks=self._looks,
+            caught_up=self._caught_up,
+            transitions=gate.transitions.total(),
+            missed=gate.missed,
+            false_wakes=gate.false_wakes,
+            fps=gate.fps,
+            keyframe_s=gate.keyframe_s,
+            late=self._late,
         )
 
     def opened(self, decoder: Decoder, *, again: bool) -> None:

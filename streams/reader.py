@@ -5,13 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
 
 import structlog
 
-from streams.activity import Activity, GateOptions
+from streams.activity import GateOptions
 from streams.backoff import Backoff
 from streams.clock import Clock
 from streams.decode import Decoder
@@ -25,14 +25,12 @@ from streams.packet import Packet, PacketSource
 from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
 from streams.stats import Tally
-from streams.trust import Trust
 from streams.url import SourceUrl
 
 _log = structlog.get_logger(__name__)
 
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
-_GATE_FIELDS = tuple(field.name for field in fields(GateCounts))
 
 
 class FrameSink(Protocol):
@@ -79,8 +77,8 @@ class ReaderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ReaderStatus:
-    """A camera's stream at one moment.
+class ReaderStatus(GateCounts):
+    """A camera's stream at one moment, and what its gate did.
 
     Attributes:
         state: `up` from the first picture on; `retrying` after a failure, until pictures come again.
@@ -95,25 +93,10 @@ class ReaderStatus:
         reconnects: openings after the first that succeeded.
         timeline_repairs: time stamps that were missing, repeated, went back or leapt.
         last_error: why it last failed, free of credentials; None before the first failure.
-        activity: idle, waking, active or cooling.
-        trust: whether packet sizes are believed to tell motion; otherwise everything is decoded.
-        auc: how well they tell it: 0.5 is chance, 1 always; None before something moved.
-        held: packets kept undecoded now.
-        held_bytes: their size.
-        undecoded: packets that were never decoded.
-        overflows: times that a GOP was too large to hold.
-        looks: keyframes decoded alone.
-        caught_up: pictures decoded out of what was held.
-        transitions: changes of activity.
-        missed: keyframes that showed motion which packets had not told.
-        false_wakes: wakes by packets that pixels did not bear out.
-        fps: packets per camera second; None until known.
-        keyframe_s: camera seconds from keyframe to keyframe; None until known.
         spent: by stage, CPU milliseconds of the reader's own thread since it started, and calls. `keyframe`:
             keyframes decoded alone and compared. `decode`: pictures decoded in the run and to catch up,
             compared where that was due. `demux`: packets, and all else that the thread does. With
             `decode_threads` above 1, the decoder's other threads come on top.
-        late: packets left undecoded because the reader had fallen behind.
         lag_s: seconds by which it is behind now.
     """
 
@@ -130,22 +113,7 @@ class ReaderStatus:
     reconnects: int = 0
     timeline_repairs: int = 0
     last_error: str | None = None
-    activity: Activity = "active"
-    trust: Trust = "calibrating"
-    auc: float | None = None
-    held: int = 0
-    held_bytes: int = 0
-    undecoded: int = 0
-    overflows: int = 0
-    looks: int = 0
-    caught_up: int = 0
-    transitions: int = 0
-    missed: int = 0
-    false_wakes: int = 0
-    fps: float | None = None
-    keyframe_s: float | None = None
     spent: Mapping[str, tuple[float, int]] = field(default_factory=dict)
-    late: int = 0
     lag_s: float = 0.0
 
 
@@ -252,7 +220,7 @@ class Reader:
             timeline_repairs=timeline.repairs + timeline.repeats,
             spent=self._meter.spent,
             lag_s=self._lag.lag_s if self._lag is not None else 0.0,
-            **{name: getattr(counts, name) for name in _GATE_FIELDS},
+            **asdict(counts),
         )
 
     def _run(self) -> None:
