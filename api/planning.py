@@ -23,7 +23,7 @@ from streams.demand import DEGRADATION, Allocation, Capacity, Demand, Shortfall,
 from streams.errors import StreamError
 from streams.hardware import OFF
 from streams.packet import Packet, PacketSource
-from streams.service import Service
+from streams.service import PACES_S, Service
 from streams.sim.encode import EncoderOptions
 from streams.sim.spec import parse_address
 from streams.source import OpenSource, open_source
@@ -168,7 +168,7 @@ def predict(config: Config, costs: CostTable, seen: Mapping[str, Seen]) -> Predi
 
 
 def _demands(config: Config, seen: Mapping[str, Seen], share: float) -> Iterator[Demand]:
-    up = CameraReading(up=True)
+    up = CameraReading(up=True, activity="active" if share == 1.0 else "idle")
     for camera in config.cameras:
         yield demand_of(camera, seen[camera.id].stream, up, share)
 
@@ -231,6 +231,7 @@ def _which(camera: CameraConfig) -> str:
 def _service(service: Service) -> dict[str, Any]:
     return {
         "fps": service.fps, "tiles": service.tiles, "density": service.density, "shed": service.shed,
+        "pace_s": service.pace_s,
     }  # fmt: skip
 
 
@@ -298,7 +299,7 @@ def _falls(cameras: Sequence[CameraConfig], allocation: Allocation) -> Iterator[
         service = allocation.services[camera.id]
         lost = {f"{s.task.split('/')[0]} (needs {s.floor_fps:g} fps)" for s in blind.get(camera.id, ())}
         if lost or service.fps < camera.analysed_fps - 1e-9:
-            fates.setdefault((service, tuple(sorted(lost))), []).append(camera.id)
+            fates.setdefault((replace(service, pace_s=0.0), tuple(sorted(lost))), []).append(camera.id)
     wanted = {camera.id: camera.analysed_fps for camera in cameras}
     for (service, tasks), ids in sorted(fates.items(), key=lambda fate: fate[0][0].rank):
         ends = "s" if len(ids) == 1 else ""
@@ -309,6 +310,9 @@ def _falls(cameras: Sequence[CameraConfig], allocation: Allocation) -> Iterator[
         else:
             level = f"fall{ends} to " + ("keyframes" if service.keyframes_only else f"{service.fps:g} fps")
         yield f"{_names(ids)} {level}" + (f": blind for {', '.join(tasks)}" if tasks else "")
+    for pace_s in PACES_S[:-1]:
+        if thinned := [id_ for id_, service in allocation.services.items() if service.pace_s == pace_s]:
+            yield f"{_names(thinned)}: while quiet, keyframes are looked at {pace_s:g} s apart"
 
 
 def _names(ids: Iterable[str]) -> str:

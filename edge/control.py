@@ -61,6 +61,7 @@ class CameraReading:
         open_incident: whether an incident is open.
         moving_tracks: moving objects in view.
         delivered: pictures analysed since the start.
+        attention: whether analysis has objects or open incidents in view, moving or not.
         lost: wanted pictures that expired or were superseded since the start.
     """
 
@@ -70,6 +71,7 @@ class CameraReading:
     trusted: bool = True
     open_incident: bool = False
     moving_tracks: int = 0
+    attention: bool = False
     delivered: int = 0
     lost: int = 0
 
@@ -141,6 +143,7 @@ def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, shar
         moving_tracks=reading.moving_tracks,
         tiles=camera.detail == "high",
         density=any(rule.kind == "crowd.density" for rule in camera.rules),
+        calm=gated and reading.trusted and reading.activity == "idle" and not reading.attention,
     )
 
 

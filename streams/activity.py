@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Literal
 
 from streams.motion import MotionLook
-from streams.service import FULL, Service
+from streams.service import FULL, PACE_SLACK, Service
 from streams.trust import PacketSignal, Trust
 
 # Keyframes in a row that gave no picture of their own.
@@ -175,7 +175,7 @@ class ActivityGate:
             self._enter("waking")
             return onwards
         since_s = now_s - self._look_s
-        if keyframe and since_s >= options.look_s:
+        if keyframe and since_s >= self._rest_s():
             return Decision.KEYFRAME
         return onwards if since_s >= self._patience_s() else Decision.HOLD
 
@@ -194,13 +194,18 @@ class ActivityGate:
         if service.shed:
             return math.inf
         if service.keyframes_only:
-            return self.options.look_s
+            return self._rest_s()
         if not self.options.enabled or self._gop_s is None or self._gop_s <= 0:
             return None
         period_s = 1.0 / service.fps
         keyframes = period_s / self._gop_s
         frequent = keyframes >= 5 or (keyframes >= 0.95 and abs(keyframes - round(keyframes)) <= 0.1)
         return 0.9 * period_s if frequent and self._unshown < _UNSHOWN else None
+
+    def _rest_s(self) -> float:
+        """The least seconds between two keyframes that are looked at while idle."""
+        pace_s = 0.0 if self.attention else PACE_SLACK * self.service.pace_s
+        return max(self.options.look_s, pace_s)
 
     def _patience_s(self) -> float:
         return self.options.attention_s if self.attention else self.options.blind_s

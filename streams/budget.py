@@ -1,9 +1,10 @@
 """The frame budget: which service level each camera gets, as a pure function of demands, costs and capacity.
 
-A camera's way up is a chain of steps: keyframes, analysed rates up to its safety floor, density with every
-look, tiles, and rates above the floor. All steps of all cameras stand in one order, the declared order of
-degradation read backwards, and are granted in that order while they fit; room too small for a step goes to
-what comes after it. So what is given up first is what stands last, and equals get the same within one step.
+A camera's way up is a chain of steps: keyframes (of a calm camera only some), analysed rates up to its safety
+floor, density with every look, tiles, rates above the floor, and the rest of a calm camera's keyframes. All
+steps of all cameras stand in one order, the declared order of degradation read backwards, and are granted in
+that order while they fit; room too small for a step goes to what comes after it. So what is given up first is
+what stands last, and equals get the same within one step.
 Rates above the floor have a concave value, log(1 + fps) times a weight, so among them the greedy choice by
 marginal value per cost is best up to one step.
 
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Shortfall, Tier
-from streams.service import LADDER_FPS, SHED, Service
+from streams.service import LADDER_FPS, PACE_SLACK, PACES_S, SHED, Service
 
 LAST_RESORT: Final = 1.12
 """Keyframes and floors that are held may use this multiple of the capacity before they are given up."""
@@ -60,7 +61,7 @@ class _Table:
         self.ids = [demand.camera_id for demand in self.demands]
         if len(set(self.ids)) != len(self.ids):
             raise ValueError("two demands for one camera")
-        rows = _columns(map(_ASKED, self.demands), 11)
+        rows = _columns(map(_ASKED, self.demands), 12)
         self.wanted, self.priority, self.share = rows[:3]
         self.keyframe_fps, self.idle_fps = np.minimum(rows[3], self.wanted), np.minimum(rows[4], self.wanted)
         self.urgency = np.where(rows[5] > 0, 2.0, np.where(rows[6] > 0, 1.0, 0.0))
@@ -73,20 +74,37 @@ class _Table:
         self.demux, self.keyframe, self.decode, self.look, self.tiles_ms, self.density_ms = paid
         lane = np.array([cost.lane_ms for cost in priced], np.float64)
         self.lane = np.where(np.isnan(lane), self.look, lane)
+        self.paced, self.paces = self._paces(rows[11] > 0)
         before = previous.services if previous is not None else {}
-        held = _columns((_HELD(before.get(id_, SHED)) for id_ in self.ids), 4)
+        held = _columns((_HELD(before.get(id_, SHED)) for id_ in self.ids), 5)
         self.held_any, self.held_fps = 1 - held[0], held[1]
-        self.held_tiles, self.held_density = held[2], held[3]
+        self.held_tiles, self.held_density, self.held_pace_s = held[2], held[3], held[4]
+
+    def _paces(self, calm: Bools) -> tuple[Bools, Floats]:
+        """Whose keyframes may be thinned, and to what share of them at each pace, worst first (paces, n).
+
+        Not where a floor rests on keyframes alone: there packets are not looked at, so nothing would wake the
+        camera.
+        """
+        spacing = [
+            np.maximum(np.ceil(PACE_SLACK * pace_s * self.keyframe_fps - _EPS), 1) for pace_s in PACES_S
+        ]
+        shares = 1 / np.stack(spacing)
+        slowest = self.keyframe_fps * shares[0]
+        decoded = np.minimum(self.floor, self.wanted) > self.keyframe_fps + _EPS
+        safe = decoded | (self.floor <= slowest + _EPS)
+        paced = calm & safe & (shares[0] < 1)
+        return paced, np.where(paced, shares, 1.0)
 
 
 _ASKED = attrgetter(
     "wanted_fps", "priority", "active_share", "keyframe_fps", "idle_fps", "open_incident", "moving_tracks",
-    "stale_s", "shed_s", "tiles", "density",
+    "stale_s", "shed_s", "tiles", "density", "calm",
 )  # fmt: skip
 _PAID = attrgetter(
     "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms"
 )
-_HELD = attrgetter("shed", "fps", "tiles", "density")
+_HELD = attrgetter("shed", "fps", "tiles", "density", "pace_s")
 
 
 def _columns(rows: Iterable[tuple[float, ...]], width: int) -> Floats:
@@ -102,7 +120,7 @@ class _Steps:
         camera: place of the camera in the table.
         tier: what the step buys.
         held: whether the camera had it before, or has waited for its floor so long that it is its turn.
-        fps: the rate that it reaches.
+        fps: the rate that it reaches; of keyframes, the place of their pace.
         cpu: milliseconds of CPU a second, of the step itself; of density and tiles, of one look.
         looks: looks a second that it adds.
     """
@@ -120,7 +138,7 @@ _Column = tuple[Floats, Floats, Floats, Floats, Floats, Floats, Floats]
 
 
 def _steps(table: _Table) -> _Steps:
-    columns = [_keyframe_steps(table), *_rate_steps(table), *_extra_steps(table)]
+    columns = [_keyframe_steps(table), *_rate_steps(table), *_extra_steps(table), *_pace_steps(table)]
     there, key, tier, held, fps, cpu, looks = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     camera = np.tile(np.arange(len(table.ids)), len(columns))
     wanted = np.flatnonzero(there)
@@ -160,7 +178,7 @@ def _value_key(ratio: Floats, rung: int) -> Floats:
 def _keyframe_steps(table: _Table) -> _Column:
     zero = np.zeros(len(table.ids))
     looks = table.share * table.keyframe_fps + (1 - table.share) * table.idle_fps
-    cpu = table.keyframe + looks * table.look
+    cpu = table.keyframe * table.paces[0] + looks * table.look
     key = _safety_key(table, 0, table.held_any, table.shed_s)
     return zero + 1, key, zero, table.held_any, zero, cpu, looks
 
@@ -176,7 +194,7 @@ def _rate_steps(table: _Table) -> list[_Column]:
         level = np.minimum(fps, table.wanted)
         there = (level > below + _EPS) & ((level == table.wanted) | (level * _SPACING < table.wanted))
         looks = table.share * (level - below)
-        decode = table.decoded * np.maximum(table.decode - table.keyframe, 0)
+        decode = table.decoded * np.maximum(table.decode - table.keyframe * table.paces[0], 0)
         cpu = np.where(decoded, 0, decode) + looks * table.look
         held = np.where(table.held_fps >= level - _EPS, table.held_any, 0.0)
         ratio = weight * np.log((1 + level) / (1 + below)) / np.maximum(cpu, _EPS)
@@ -205,6 +223,20 @@ def _extra_steps(table: _Table) -> list[_Column]:
     ]
 
 
+def _pace_steps(table: _Table) -> list[_Column]:
+    """The rest of a calm camera's keyframes, one column a pace."""
+    zero = np.zeros(len(table.ids))
+    columns: list[_Column] = []
+    for rung in range(1, len(PACES_S)):
+        more = table.paces[rung] - table.paces[rung - 1]
+        held = table.held_any * (table.held_pace_s <= PACES_S[rung])
+        key = _safety_key(table, rung, held)
+        columns.append(
+            (zero + (more > _EPS), key, zero + Tier.PACE, held, zero + rung, table.keyframe * more, zero)
+        )
+    return columns
+
+
 class _Grants:
     """What each camera has been granted so far, and what that uses."""
 
@@ -215,11 +247,12 @@ class _Grants:
         self.camera_ms = table.demux.copy()
         self.served, self.tiles, self.density = (np.zeros(n, np.bool_) for _ in range(3))
         self.fps, self.looks = np.zeros(n), np.zeros(n)
+        self.pace = np.zeros(n, np.int64)
         self.given_up: dict[Tier, int] = {}
         self._capacity = capacity
         self._below_floor = np.zeros(n, np.bool_)
         self._extra_ms = np.zeros(n)
-        self._lane_ms = table.lane
+        self._lane_ms, self._rests = table.lane, 1 - table.decoded
         self._lane_share = np.divide(table.lane, table.look, out=np.ones(n), where=table.look > 0)
 
     def run(self, steps: _Steps) -> None:
@@ -240,7 +273,9 @@ class _Grants:
                 self.given_up[tier] = int(np.unique(refused).size)
             camera = camera[granted]
             np.add.at(self.camera_ms, camera, cpu[granted])
-            if tier in (Tier.DENSITY, Tier.TILES):
+            if tier == Tier.PACE:
+                np.maximum.at(self.pace, camera, fps[granted].astype(np.int64))
+            elif tier in (Tier.DENSITY, Tier.TILES):
                 (self.tiles if tier == Tier.TILES else self.density)[camera] = True
                 self._extra_ms[camera] += steps.cpu[span][granted]
             else:
@@ -253,6 +288,8 @@ class _Grants:
         if tier in (Tier.TILES, Tier.DENSITY):
             cpu = cpu * self.looks[camera]
             return cpu, cpu * self._lane_share[camera]
+        if tier == Tier.PACE:  # where everything is decoded anyway, keyframes cost nothing
+            return cpu * np.where(self.fps[camera] > 0, self._rests[camera], 1.0), cpu * 0.0
         extra = looks * self._extra_ms[camera]
         return cpu + extra, looks * self._lane_ms[camera] + extra * self._lane_share[camera]
 
@@ -323,18 +360,21 @@ def plan(
     table = _Table(demands, costs, previous)
     grants = _Grants(table, capacity)
     grants.run(_steps(table))
-    given = np.where(grants.served, np.maximum(grants.fps, table.keyframe_fps), 0.0)
+    paced_s = np.where(table.paced & grants.served, np.array(PACES_S)[grants.pace], 0.0)
+    keyframes = table.keyframe_fps * np.take_along_axis(table.paces, grants.pace[None], 0)[0]
+    given = np.where(grants.served, np.maximum(grants.fps, keyframes), 0.0)
     levels = zip(
         grants.served.tolist(),
         grants.fps.tolist(),
         grants.tiles.tolist(),
         grants.density.tolist(),
+        paced_s.tolist(),
         strict=True,
     )
     return Allocation(
         services={
-            id_: _service(fps, tiles, density) if served else SHED
-            for id_, (served, fps, tiles, density) in zip(table.ids, levels, strict=True)
+            id_: _service(fps, tiles, density, pace_s=pace_s) if served else SHED
+            for id_, (served, fps, tiles, density, pace_s) in zip(table.ids, levels, strict=True)
         },
         cpu_ms=grants.cpu,
         lane_ms=grants.lane,

@@ -20,9 +20,11 @@ class Tier(IntEnum):
     DENSITY = 3
     TILES = 4
     QUIET_RATE = 5
+    PACE = 6
 
 
 DEGRADATION: Final = (
+    (Tier.PACE, "some keyframes of quiet cameras"),
     (Tier.QUIET_RATE, "analysed rate of quiet cameras"),
     (Tier.TILES, "tiles and larger inputs"),
     (Tier.DENSITY, "density period"),
@@ -53,6 +55,8 @@ class Demand:
         shed_s: the same for its keyframes.
         tiles: whether it is configured to be looked at in tiles.
         density: whether a rule needs its density.
+        calm: nothing moves there, nothing that stands matters, and packets would tell if that changed: not
+            every keyframe need be looked at.
     """
 
     camera_id: str
@@ -69,6 +73,7 @@ class Demand:
     shed_s: float = 0.0
     tiles: bool = False
     density: bool = False
+    calm: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.wanted_fps <= MAX_FPS:

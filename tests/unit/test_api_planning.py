@@ -229,7 +229,7 @@ def test_the_document_has_what_is_documented() -> None:
         told["load_ms_per_s"], rel=0.01
     )
     assert told["load_percent"] == pytest.approx(told["load_ms_per_s"] / 20, abs=0.1)
-    assert next(one["what"] for one in told["given_up"]) == "analysed rate of quiet cameras"
+    assert next(one["what"] for one in told["given_up"]) == "some keyframes of quiet cameras"
     assert set(told["all_active"]["services"]) == {f"c{k}" for k in range(30)}
 
 

@@ -209,7 +209,7 @@ def test_shed_equals_take_turns_of_half_a_minute() -> None:
     config = config.model_copy(update={"cameras": alike})
     costly = TABLE.model_copy(update={"demux_ms": {"rtsp": 0.0}, "node_ms_per_s": 1.0})
     controller = Controller(config, CostMeter(costly, "nanodet-g-416-int8"))
-    readings = {camera.id: CameraReading(up=True) for camera in alike}
+    readings = {camera.id: CameraReading(up=True, attention=True) for camera in alike}
     served: dict[str, list[bool]] = {camera.id: [] for camera in alike}
     for second in range(600):
         allocation = controller.step(float(second), NodeReading(readings, 0.0))

@@ -240,6 +240,22 @@ def test_services_of_keyframes_alone_and_of_nothing() -> None:
     assert Decision.DECODE in camera.play(3, moving=True)
 
 
+def test_at_a_pace_some_keyframes_are_left_and_packets_wake_it_still() -> None:
+    camera = trusted()
+    camera.gate.service = Service(5.0, pace_s=8.0)
+    assert camera.play(32).count(Decision.KEYFRAME) == 4
+    camera.gate.service = Service(5.0, pace_s=4.0)
+    assert camera.play(32).count(Decision.KEYFRAME) == 8
+    camera.play(1)
+    assert Decision.CATCH_UP in camera.play(1, moving=True)
+
+
+def test_while_somebody_is_there_no_keyframe_is_left() -> None:
+    camera = trusted()
+    camera.gate.service, camera.gate.attention = Service(5.0, pace_s=8.0), True
+    assert camera.play(20).count(Decision.KEYFRAME) == 10
+
+
 def test_keyframes_that_come_as_often_as_wanted_are_enough() -> None:
     camera = Camera(gop=25)
     camera.play(5, moving=True)
@@ -290,7 +306,7 @@ ALLOWED = {"idle>waking", "waking>active", "waking>idle", "active>cooling", "coo
 
 
 @settings(max_examples=60, deadline=None)
-@given(STEPS, st.sampled_from([FULL, KEYFRAMES, SHED, Service(1.0)]), st.booleans())
+@given(STEPS, st.sampled_from([FULL, KEYFRAMES, SHED, Service(1.0), Service(2.0, pace_s=8.0)]), st.booleans())
 def test_whatever_comes_it_keeps_to_its_states(
     steps: list[tuple[float | None, int, bool, float, float, bool]], service: Service, attention: bool
 ) -> None:

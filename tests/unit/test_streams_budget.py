@@ -7,13 +7,14 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from streams.budget import ENTRY, LAST_RESORT, PROTECTED, ROTATE_S, plan
 from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Tier
-from streams.service import FULL, KEYFRAMES, SHED, Service
+from streams.service import FULL, KEYFRAMES, PACE_SLACK, PACES_S, SHED, Service
 
 COST = CameraCost(
     demux_ms_per_s=2, keyframe_ms_per_s=5, decode_ms_per_s=115, look_ms=20, tiles_ms=40, density_ms=5
@@ -21,10 +22,12 @@ COST = CameraCost(
 RULED = {"hazard.intrusion": 1.0, "hazard.line": 2.0}
 
 costs = st.builds(
-    CameraCost,
+    lambda keyframe_ms, rest_ms, **others: CameraCost(
+        keyframe_ms_per_s=keyframe_ms, decode_ms_per_s=keyframe_ms + rest_ms, **others
+    ),
+    st.floats(0, 20),
+    st.floats(0, 500),  # who decodes everything decodes keyframes, too
     demux_ms_per_s=st.floats(0, 10),
-    keyframe_ms_per_s=st.floats(0, 20),
-    decode_ms_per_s=st.floats(0, 500),
     look_ms=st.floats(0.5, 50),
     tiles_ms=st.floats(0, 100),
     density_ms=st.floats(0, 10),
@@ -48,6 +51,7 @@ def demands(draw: st.DrawFn, most: int = 12) -> list[Demand]:
             shed_s=draw(st.sampled_from([0.0, 10.0, 40.0])),
             tiles=draw(st.booleans()),
             density=draw(st.booleans()),
+            calm=draw(st.booleans()),
         )
         for index in range(draw(st.integers(1, most)))
     ]
@@ -63,7 +67,21 @@ def given_fps(demand: Demand, service: Service) -> float:
     """The rate at which a camera is analysed while something moves, in fps: 0 when shed."""
     if service.shed:
         return 0.0
-    return max(service.fps, min(demand.keyframe_fps, demand.wanted_fps))
+    return max(service.fps, keyframe_fps(demand, service))
+
+
+def keyframe_fps(demand: Demand, service: Service) -> float:
+    """Keyframes a second that are looked at while nothing moves."""
+    fps = min(demand.keyframe_fps, demand.wanted_fps)
+    return fps / max(math.ceil(PACE_SLACK * service.pace_s * fps - 1e-9), 1)
+
+
+def slowest(demand: Demand) -> Service:
+    """Keyframes at the worst pace that is allowed there."""
+    service = Service(0.0, pace_s=PACES_S[0])
+    at = min(demand.keyframe_fps, demand.wanted_fps)
+    safe = min(demand.floor_fps, demand.wanted_fps) > at or demand.floor_fps <= keyframe_fps(demand, service)
+    return service if demand.calm and safe else KEYFRAMES
 
 
 def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
@@ -71,13 +89,14 @@ def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     if service.shed:
         return cost.demux_ms_per_s
     active, idle = demand.active_share, 1 - demand.active_share
-    looks = active * given_fps(demand, service) + idle * min(demand.idle_fps, demand.wanted_fps)
-    decode = max(cost.decode_ms_per_s - cost.keyframe_ms_per_s, 0) if service.fps else 0
+    at = min(demand.keyframe_fps, demand.wanted_fps)
+    looks = active * max(service.fps, at) + idle * min(demand.idle_fps, demand.wanted_fps)
+    decoded = demand.decoded if service.fps else 0.0
+    keyframes = cost.keyframe_ms_per_s * (keyframe_fps(demand, service) / at if at else 1.0)
     extra = cost.tiles_ms * service.tiles * looks
     extra += cost.density_ms * service.density * looks
-    return (
-        cost.demux_ms_per_s + cost.keyframe_ms_per_s + demand.decoded * decode + looks * cost.look_ms + extra
-    )
+    decoding = (1 - decoded) * keyframes + decoded * cost.decode_ms_per_s
+    return cost.demux_ms_per_s + decoding + looks * cost.look_ms + extra
 
 
 def floors_only(asked: Sequence[Demand], prices: Mapping[str, CameraCost]) -> float:
@@ -90,7 +109,7 @@ def floors_only(asked: Sequence[Demand], prices: Mapping[str, CameraCost]) -> fl
     ]
     total = 0.0
     for demand, own in zip(asked, bare, strict=True):
-        service = Service(own.wanted_fps if _floor_rung(demand) else 0.0)
+        service = replace(slowest(demand), fps=own.wanted_fps if _floor_rung(demand) else 0.0)
         total += spend(demand, service, prices[demand.camera_id])
     return total
 
@@ -286,20 +305,16 @@ def test_only_cameras_of_least_priority_are_shed(
     shed = [d for d in asked if allocation.services[d.camera_id].shed]
     kept = [d for d in asked if not allocation.services[d.camera_id].shed]
     if shed:
-        # All pay the same for a look, but a busy camera's keyframes bring more of them.
+        # A look costs the same everywhere, but a busy camera has more of them, a calm one fewer keyframes.
         for lost in shed:
-            cheaper = [d for d in kept if _keyframe_looks(d) >= _keyframe_looks(lost)]
+            least = spend(lost, slowest(lost), COST)
+            cheaper = [d for d in kept if spend(d, slowest(d), COST) >= least]
             if lost.priority >= PROTECTED:  # shed for the floor of one more important
                 continue
             assert all(d.priority >= lost.priority for d in cheaper)
         assert allocation.given_up[Tier.KEYFRAMES] == len(shed)
         assert all(allocation.services[d.camera_id].fps == 0 or d.priority >= 1 for d in kept)
     assert {short.camera_id for short in allocation.below_floor} >= {d.camera_id for d in shed if d.floors}
-
-
-def _keyframe_looks(demand: Demand) -> float:
-    at = min(demand.keyframe_fps, demand.wanted_fps)
-    return demand.active_share * at + (1 - demand.active_share) * min(demand.idle_fps, demand.wanted_fps)
 
 
 def test_shed_cameras_take_turns() -> None:
@@ -316,9 +331,37 @@ def test_shed_cameras_take_turns() -> None:
     assert max(waited.values()) <= 2 * ROTATE_S
 
 
+@given(problems(), st.floats(0, 3000), st.none() | st.floats(0, 3000))
+def test_keyframes_are_thinned_where_it_is_safe_alone(
+    problem: tuple[list[Demand], dict[str, CameraCost]], cpu_ms: float, before: float | None
+) -> None:
+    asked, prices = problem
+    previous = None if before is None else plan(asked, prices, Capacity(before))
+    allocation = plan(asked, prices, Capacity(cpu_ms), previous)
+    for demand in asked:
+        service = allocation.services[demand.camera_id]
+        assert service.pace_s in PACES_S
+        if service.pace_s:
+            assert demand.calm
+            wakes = service.fps > 0 or demand.floor_fps > demand.keyframe_fps  # or it is told to be blind
+            assert wakes or given_fps(demand, service) >= demand.floor_fps
+
+
+def test_the_rest_of_the_keyframes_comes_last_and_goes_first() -> None:
+    asked = [Demand(f"c{k}", 5, RULED, active_share=0.01, keyframe_fps=0.5, calm=True) for k in range(9)]
+    prices = dict.fromkeys([d.camera_id for d in asked], COST)
+    everything = plan(asked, prices, Capacity(math.inf)).cpu_ms
+    for cpu_ms in np.linspace(0.5, 1.2, 30) * everything:
+        services = plan(asked, prices, Capacity(float(cpu_ms))).services.values()
+        thinned = {service.pace_s for service in services}
+        assert len(thinned) == 1 or {service.fps for service in services} == {5.0}
+        assert max(thinned) - min(thinned) <= 4.0  # equals are a step apart, at most
+
+
 def _above(allocation: Allocation, tier: Tier) -> float:
     """CPU a second that goes to what is given up before `tier`, for cameras of RULED floors at COST."""
     extras = {
+        Tier.PACE: lambda s, busy: 0 if busy or s.pace_s == PACES_S[0] else COST.keyframe_ms_per_s / 2,
         Tier.QUIET_RATE: lambda s, busy: 0 if busy or s.fps < 2 else (s.fps - 2) * _look(s),
         Tier.TILES: lambda s, busy: s.tiles * 2 * COST.tiles_ms,
         Tier.DENSITY: lambda s, busy: s.density * 1.5 * COST.density_ms,
@@ -339,11 +382,22 @@ def _look(service: Service) -> float:
 def test_what_is_given_up_follows_the_declared_order() -> None:
     """As capacity falls, a tier is touched only when what is left of those before it would not pay for it."""
     asked = [
-        Demand(f"{kind}{k}", 10, RULED, moving_tracks=int(kind == "b"), tiles=True, density=True)
+        Demand(
+            f"{kind}{k}",
+            10,
+            RULED,
+            decode_share=float(kind == "b"),
+            keyframe_fps=0.5,
+            moving_tracks=int(kind == "b"),
+            tiles=True,
+            density=True,
+            calm=kind == "q",
+        )
         for k in range(3)
         for kind in "qb"
     ]
     largest = {
+        Tier.QUIET_RATE: 5 * _look(Service(1, tiles=True, density=True)),
         Tier.TILES: 10 * COST.tiles_ms,
         Tier.DENSITY: 10 * COST.density_ms,
         Tier.BUSY_RATE: 5 * _look(Service(1, tiles=True, density=True)),
@@ -357,7 +411,7 @@ def test_what_is_given_up_follows_the_declared_order() -> None:
         for tier, step_ms in largest.items():
             if given_up[tier]:
                 assert _above(allocation, tier) < step_ms
-    assert given_up == dict.fromkeys(given_up, 6) | {Tier.QUIET_RATE: 3, Tier.BUSY_RATE: 3}
+    assert given_up == dict.fromkeys(given_up, 6) | {Tier.QUIET_RATE: 3, Tier.BUSY_RATE: 3, Tier.PACE: 3}
 
 
 def test_an_open_incident_keeps_its_rate_while_quiet_cameras_lose_theirs() -> None:

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.service import FULL, KEYFRAMES, LADDER, LADDER_FPS, SHED, Service
+from streams.service import FULL, KEYFRAMES, LADDER, LADDER_FPS, PACES_S, SHED, Service
 
 services = st.one_of(
     st.just(SHED),
-    st.builds(Service, fps=st.sampled_from(LADDER_FPS), tiles=st.booleans(), density=st.booleans()),
+    st.builds(
+        Service,
+        fps=st.sampled_from(LADDER_FPS),
+        tiles=st.booleans(),
+        density=st.booleans(),
+        pace_s=st.sampled_from(PACES_S),
+    ),
 )
 
 
@@ -40,6 +46,12 @@ def test_levels_are_totally_ordered(one: Service, other: Service) -> None:
 def test_a_rate_out_of_range_is_refused(fps: float) -> None:
     with pytest.raises(ValueError, match="fps"):
         Service(fps)
+
+
+@pytest.mark.parametrize("pace_s", [-1.0, 8.5, float("nan")])
+def test_a_pace_out_of_range_is_refused(pace_s: float) -> None:
+    with pytest.raises(ValueError, match="pace_s"):
+        Service(5.0, pace_s=pace_s)
 
 
 def test_a_shed_camera_cannot_be_served() -> None:
