@@ -45,6 +45,8 @@ PROBE_AFTER_S: Final = 60.0
 """Where it was too much once, more is tried only so long after,"""
 PROBE_STEP: Final = 0.02
 """this much more, and twice as much each time that it went well."""
+REALISED_BOUNDS: Final = (0.6, 1.25)
+_REALISED_MEMORY_S: Final = 30.0
 _OVERHEAD_MEMORY_S: Final = 30.0
 _OVERHEAD_MOST: Final = 0.25
 
@@ -206,6 +208,34 @@ class Headroom:
             self._stride *= 2
 
 
+class Realised:
+    """What plans cost in truth: cameras are not active from plan to plan, and looks may be late or not due.
+
+    While the box is full, what is spent says nothing of what would have been: then the share does not fall.
+
+    Attributes:
+        share: of what is planned for cameras, within `REALISED_BOUNDS`; some half a minute's mean.
+    """
+
+    def __init__(self) -> None:
+        self.share = 1.0
+
+    def step(self, dt_s: float, spent_ms: float, planned_ms: float, *, full: bool) -> None:
+        """Take a step in.
+
+        Args:
+            dt_s: its length, above 0.
+            spent_ms: CPU that cameras used, in whatever time.
+            planned_ms: what they were planned to use in the same, before any correction.
+            full: whether the box was.
+        """
+        if planned_ms <= 0 or (full and spent_ms < self.share * planned_ms):
+            return
+        low, high = REALISED_BOUNDS
+        seen = min(max(spent_ms / planned_ms, low), high)
+        self.share += (1 - math.exp(-dt_s / _REALISED_MEMORY_S)) * (seen - self.share)
+
+
 class Turns:
     """How long cameras went without something, so that equals take turns.
 
@@ -243,6 +273,7 @@ class Controller:
     Attributes:
         allocation: the last one; None before the first step.
         headroom: how much of the capacity is believed to be there.
+        realised: what plans cost in truth.
         overhead_ms: CPU a second that the node uses beside its cameras, as measured.
         used_ms: CPU a second that the process used between the last two steps; None before the second.
 
@@ -254,6 +285,7 @@ class Controller:
     def __init__(self, config: Config, meter: CostMeter) -> None:
         self.allocation: Allocation | None = None
         self.headroom = Headroom()
+        self.realised = Realised()
         self.overhead_ms = meter.table.node_ms_per_s
         self.used_ms: float | None = None
         self._budget, self._threads = config.budget, config.model.threads
@@ -266,6 +298,7 @@ class Controller:
         self._last: _Past | None = None
         self._started_s = 0.0
         self._troubled = 0
+        self._planned_ms = 0.0
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
         """The allocation from now on.
@@ -288,11 +321,12 @@ class Controller:
             stale_s, shed_s = self._blind.waited_s(camera.id, now_s), self._shed.waited_s(camera.id, now_s)
             demands.append(replace(demand, stale_s=stale_s, shed_s=shed_s) if stale_s or shed_s else demand)
             if seen.up:
-                cost = self._meter.cost(camera.id, stream, factors=factors)
+                cost = scaled(self._meter.cost(camera.id, stream, factors=factors), self.realised.share)
                 costs[camera.id] = with_lane(cost, self._threads)
             else:  # it costs nothing while it is away, and begins with what it had
                 costs[camera.id] = _NOTHING
         self.allocation = plan(demands, costs, capacity, self.allocation)
+        self._planned_ms = (self.allocation.cpu_ms - self.overhead_ms) / self.realised.share
         self._blind.step(now_s, {short.camera_id for short in self.allocation.below_floor})
         self._shed.step(now_s, {id_ for id_, service in self.allocation.services.items() if service.shed})
         return self.allocation
@@ -320,6 +354,8 @@ class Controller:
         lane = (now.lane_s - before.lane_s) / dt_s
         own = self.used_ms * self._budget.target_load / full.cpu_ms  # of all cores, not of the target
         busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
+        spent_ms = max(self.used_ms - self.overhead_ms, 0.0)
+        self.realised.step(dt_s, spent_ms, self._planned_ms, full=busy >= BUSY_SHARE)
         gone, analysed = lost - before.lost, delivered - before.delivered
         too_old = reading.age_p50_s is not None and reading.age_p50_s > self._age_most_s
         too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + analysed)
@@ -343,6 +379,19 @@ def assumed_stream(budget: BudgetConfig) -> Stream:
     """What a stream that nobody has seen is taken to be like."""
     width, height = budget.picture_size
     return Stream(width, height, budget.picture_fps, budget.keyframe_s)
+
+
+def scaled(cost: CameraCost, share: float) -> CameraCost:
+    """A camera's costs times `share`."""
+    return CameraCost(
+        demux_ms_per_s=cost.demux_ms_per_s * share,
+        keyframe_ms_per_s=cost.keyframe_ms_per_s * share,
+        decode_ms_per_s=cost.decode_ms_per_s * share,
+        look_ms=cost.look_ms * share,
+        lane_ms=cost.lane * share,
+        tiles_ms=cost.tiles_ms * share,
+        density_ms=cost.density_ms * share,
+    )
 
 
 def with_lane(cost: CameraCost, threads: int) -> CameraCost:

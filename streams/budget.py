@@ -42,6 +42,9 @@ _SPACING: Final = 1.3
 # Rungs closer than this to the wanted rate are left out, and each rung's value per cost is at least so much
 # less than the rung below has: more than STICKINESS, so that no camera keeps two rungs more than its equal.
 _EPS: Final = 1e-9
+_LATER: Final = 2.0**18
+# Above all bits of a safety key. Floors of calm cameras come before the others': they cost next to nothing,
+# and without them packets could not wake the camera.
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -186,6 +189,8 @@ def _keyframe_steps(table: _Table) -> _Column:
 def _rate_steps(table: _Table) -> list[_Column]:
     """One column a rung: the ladder's rates below the wanted one, then that."""
     zero = np.zeros(len(table.ids))
+    protected = table.priority >= PROTECTED
+    tier_floor = np.where(protected, float(Tier.KEYFRAMES), float(Tier.FLOOR))
     tier_above = np.where(table.urgency > 0, float(Tier.BUSY_RATE), float(Tier.QUIET_RATE))
     weight = 2.0 ** ((table.priority - 5) / 2 + table.urgency)
     below, decoded, best = table.keyframe_fps, zero > 0, zero + np.inf
@@ -199,13 +204,14 @@ def _rate_steps(table: _Table) -> list[_Column]:
         held = np.where(table.held_fps >= level - _EPS, table.held_any, 0.0)
         ratio = weight * np.log((1 + level) / (1 + below)) / np.maximum(cpu, _EPS)
         best = np.where(there, np.minimum(best / _SPACING, ratio), best)
+        safety = _safety_key(table, rung, held, table.stale_s)
+        safety += _LATER * ~(table.paced | protected)
         key = np.where(
             below < table.floor - _EPS,
-            _safety_key(table, rung, held, table.stale_s),
+            safety,
             _value_key(best * np.where(held > 0, STICKINESS, 1.0), rung),
         )
-        safety = np.where(table.priority >= PROTECTED, float(Tier.KEYFRAMES), float(Tier.FLOOR))
-        tier = np.where(below < table.floor - _EPS, safety, tier_above)
+        tier = np.where(below < table.floor - _EPS, tier_floor, tier_above)
         columns.append((zero + there, key, tier, held, level, cpu, looks))
         decoded = decoded | there
         below = np.where(there, level, below)

@@ -1,10 +1,12 @@
 """One camera's thread: open, read, decode, gate, hand over; and when anything fails, try again."""
 
+import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -31,6 +33,9 @@ _log = structlog.get_logger(__name__)
 
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
+NICENESS = 5
+"""Of readers' threads, where threads have one of their own (Linux): each gets a third of analysis' share
+while the box is full. A look that took 2.8 times its CPU time takes 1.9 times as long; its picture ages less."""
 
 
 class FrameSink(Protocol):
@@ -224,6 +229,7 @@ class Reader:
         )
 
     def _run(self) -> None:
+        _yield_to_analysis()
         self._meter.begin()
         while not self._stop.is_set():
             try:
@@ -366,3 +372,9 @@ class Reader:
         now_s = float("inf") if force else self._clock.monotonic()
         for reason, times in self._tally.drain(now_s).items():
             _log.warning("stream_trouble", camera=self.camera_id, reason=reason, times=times)
+
+
+def _yield_to_analysis() -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        with suppress(OSError):  # one that runs nicer already may not be made less so
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -17,12 +17,14 @@ from edge.control import (
     GRACE_S,
     IDLE_RESERVE,
     LEAST_CAPACITY,
+    REALISED_BOUNDS,
     RECOVER_AFTER_S,
     TROUBLED_STEPS,
     CameraReading,
     Controller,
     Headroom,
     NodeReading,
+    Realised,
     assumed_stream,
     capacity_of,
     usable_cores,
@@ -228,6 +230,31 @@ def test_activity_is_forgotten_slowly() -> None:
     calmer = [allocation.camera_ms["c00"] for allocation in box.run(30)]
     assert active > calmer[0] > calmer[1] > calmer[-1]
     assert calmer[-1] < active * 3 * IDLE_RESERVE + 20
+
+
+def test_plans_learn_what_they_cost_in_truth() -> None:
+    realised = Realised()
+    for _ in range(300):
+        realised.step(1.0, 800.0, 1000.0, full=False)
+    assert realised.share == pytest.approx(0.8, abs=0.01)
+    for _ in range(300):
+        realised.step(1.0, 1100.0, 1000.0, full=True)
+    assert realised.share == pytest.approx(1.1, abs=0.01)
+
+
+def test_what_a_full_box_spends_does_not_make_plans_larger() -> None:
+    realised = Realised()
+    for _ in range(300):
+        realised.step(1.0, 100.0, 1000.0, full=True)
+    assert realised.share == 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5), st.booleans()), max_size=100))
+def test_no_measurement_makes_plans_absurd(steps: list[tuple[float, float, bool]]) -> None:
+    realised = Realised()
+    for spent_ms, planned_ms, full in steps:
+        realised.step(1.0, spent_ms, planned_ms, full=full)
+        assert REALISED_BOUNDS[0] <= realised.share <= REALISED_BOUNDS[1]
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 5.0), st.booleans(), st.floats(0, 1.2)), max_size=60))

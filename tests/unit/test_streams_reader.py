@@ -1,7 +1,9 @@
 """One camera's thread: what it hands over, what it survives, and that it always ends."""
 
 import itertools
+import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +19,7 @@ from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.naps import NAP_S, SHED_NAP_S, Naps
 from streams.packet import Packet, PacketSource, StreamInfo
-from streams.reader import Reader, ReaderOptions, ReaderState
+from streams.reader import NICENESS, Reader, ReaderOptions, ReaderState
 from streams.service import FULL, KEYFRAMES, SHED, Service
 from streams.source import SourceOptions, open_source
 from streams.url import SourceUrl
@@ -171,6 +173,15 @@ def test_the_thread_bears_the_cameras_name(stream, run) -> None:
     running = run(ScriptedSource(*stream))
     running.until("up")
     assert "gate-2" in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads have no niceness of their own")
+def test_its_thread_leaves_the_processor_to_analysis(stream, run) -> None:
+    running = run(ScriptedSource(*stream))
+    running.until("up")
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "gate-2")
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) >= NICENESS
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < NICENESS
 
 
 @pytest.mark.parametrize(
