@@ -165,7 +165,7 @@ def main() -> None:
     args: argparse.Namespace = parsed(__doc__, ("--cameras", count))
     carried = args.cameras or last_cameras() or carried_by_cost()
     factors = (1.0, 4.0) if args.quick else (1.0, 2.0, 4.0, 6.0)
-    warm_up_s, seconds = (30.0, 20.0) if args.quick else (60.0, 60.0)
+    warm_up_s, seconds = (30.0, 20.0) if args.quick else (120.0, 60.0)
     result = measure(carried, factors, warm_up_s, seconds)
     table(result)
     name = "overload-quick" if args.quick else "overload"

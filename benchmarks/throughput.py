@@ -61,8 +61,8 @@ class Effort:
 
 
 QUICK = Effort(1, 0.5, 1, 0, 40.0, 16.0)
-FULL = Effort(2, 1.0, 3, 2, 60.0, 60.0)
-FEWER = Effort(1, 1.0, 2, 0, 60.0, 60.0)
+FULL = Effort(2, 1.0, 4, 2, 80.0, 60.0)
+FEWER = Effort(1, 1.0, 2, 0, 80.0, 60.0)
 
 
 def costs(workload: Workload, effort: Effort) -> tuple[dict[str, list[float]], dict[str, Recall]]:

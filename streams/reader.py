@@ -34,8 +34,8 @@ _log = structlog.get_logger(__name__)
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
 NICENESS = 5
-"""Of readers' threads, where threads have one of their own (Linux): each gets a third of analysis' share
-while the box is full. A look that took 2.8 times its CPU time takes 1.9 times as long; its picture ages less."""
+"""Of readers' threads, where threads have one of their own (Linux): each gets a third of what analysis gets
+while the box is full. A look that took 2.8 times its CPU time takes 1.9 times as long: pictures age less."""
 
 
 class FrameSink(Protocol):
