@@ -18,6 +18,8 @@ from streams.demand import Allocation, CameraCost, Capacity, Demand
 
 IDLE_RESERVE: Final = 0.01
 """Share of time for which a calm camera is planned as active: some wake before the next plan."""
+USUAL_S: Final = 600.0
+"""How long it takes until what is usual for a camera has changed by 63 %."""
 CALM_S: Final = 1.0
 """A camera that fell idle is planned as active ever less, by 63 % in so many seconds."""
 IDLE_LOOKS_FPS: Final = 0.05
@@ -122,7 +124,9 @@ def capacity_of(budget: BudgetConfig, threads: int, overhead_ms: float, share: f
     return Capacity(cores * spend, min(cores, threads) / threads * spend, overhead_ms)
 
 
-def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, share: float) -> Demand:
+def demand_of(
+    camera: CameraConfig, stream: Stream, reading: CameraReading, share: float, usual: float = 0.0
+) -> Demand:
     """What a camera asks for.
 
     Args:
@@ -130,6 +134,7 @@ def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, shar
         stream: what its stream is, or is taken to be, like.
         reading: how it is.
         share: of time, 0 to 1, in which it is active.
+        usual: the same, for long.
     """
     gated = camera.gate != "off"
     return Demand(
@@ -139,6 +144,7 @@ def demand_of(camera: CameraConfig, stream: Stream, reading: CameraReading, shar
         camera.priority,
         active_share=share if gated else 1.0,
         decode_share=share if gated and reading.trusted else 1.0,
+        usual_share=usual,
         keyframe_fps=stream.keyframe_fps,
         idle_fps=IDLE_LOOKS_FPS,
         open_incident=reading.open_incident,
@@ -274,6 +280,7 @@ class Controller:
         allocation: the last one; None before the first step.
         headroom: how much of the capacity is believed to be there.
         realised: what plans cost in truth.
+        usual: share of time in which each camera was active, over some ten minutes.
         overhead_ms: CPU a second that the node uses beside its cameras, as measured.
         used_ms: CPU a second that the process used between the last two steps; None before the second.
 
@@ -294,6 +301,7 @@ class Controller:
         self._meter = meter
         self._stream = assumed_stream(config.budget)
         self._shares = {camera.id: 1.0 for camera in config.cameras}
+        self.usual = {camera.id: config.budget.active_share for camera in config.cameras}
         self._blind, self._shed = Turns(), Turns()
         self._last: _Past | None = None
         self._started_s = 0.0
@@ -317,7 +325,7 @@ class Controller:
         for camera in self._cameras:
             seen = reading.cameras.get(camera.id, _AWAY)
             stream = seen.stream or self._stream
-            demand = demand_of(camera, stream, seen, self._shares[camera.id])
+            demand = demand_of(camera, stream, seen, self._shares[camera.id], self.usual[camera.id])
             stale_s, shed_s = self._blind.waited_s(camera.id, now_s), self._shed.waited_s(camera.id, now_s)
             demands.append(replace(demand, stale_s=stale_s, shed_s=shed_s) if stale_s or shed_s else demand)
             if seen.up:
@@ -331,6 +339,9 @@ class Controller:
         self._shed.step(now_s, {id_ for id_, service in self.allocation.services.items() if service.shed})
         return self.allocation
 
+    def _served(self, camera_id: str) -> bool:
+        return self.allocation is not None and not self.allocation.services[camera_id].shed
+
     def _account(self, now_s: float, reading: NodeReading) -> bool:
         """Learn from what has passed; whether too much was lost."""
         cameras = reading.cameras.values()
@@ -343,6 +354,9 @@ class Controller:
             seen = reading.cameras.get(camera.id, _AWAY)
             calm = max(self._shares[camera.id] * math.exp(-dt_s / CALM_S), IDLE_RESERVE)
             self._shares[camera.id] = calm if seen.activity == "idle" else 1.0
+            if seen.up and seen.trusted and self._served(camera.id):
+                weight = 1 - math.exp(-dt_s / USUAL_S)
+                self.usual[camera.id] += weight * ((seen.activity != "idle") - self.usual[camera.id])
         if before is None or dt_s <= 0:
             return False
         full = capacity_of(self._budget, self._threads, 0)

@@ -35,6 +35,7 @@ from models.detector import Detector
 from models.tracker import Tracker
 from models.zoo import load_detector
 from streams.clock import Clock, SystemClock
+from streams.demand import Tier
 from streams.mailbox import Mailbox
 from streams.reader import Reader, ReaderOptions
 from streams.service import KEYFRAMES
@@ -43,10 +44,12 @@ log = structlog.get_logger(__name__)
 
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
-SWITCH_S = 0.0005
-"""How long a thread may keep the interpreter while others want it. Python's own 5 ms are what threads that
-decode 25 pictures a second then wait, several times for each: with 64 cameras on two cores, a tenth of the
-time readers were 0.9 s behind or more; so it is 0.2 to 0.5 s."""
+SWITCH_S, CROWDED_SWITCH_S = 0.0005, 0.005
+"""How long a thread may keep the interpreter while others want it: usually, and while cameras are shed or no plan
+is made yet. Python's own 5 ms are what threads that decode 25 pictures a second then wait, several times for
+each: with 64 cameras on two cores, a tenth of the time readers were 0.9 s behind or more; with 0.5 ms it is 0.2
+to 0.5 s. But each thread that waits wakes up as often to ask again: 196 of them left no time for anything else.
+"""
 CATCH_UP_S = 1.0
 """Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, for a moment."""
 
@@ -102,7 +105,7 @@ class Node:
         node = cls(config, clock or SystemClock(), asyncio.get_running_loop())
         async with AsyncExitStack() as stack:
             stack.callback(sys.setswitchinterval, sys.getswitchinterval())
-            sys.setswitchinterval(SWITCH_S)
+            sys.setswitchinterval(CROWDED_SWITCH_S)
             await node._start(stack)
             yield node
 
@@ -211,7 +214,9 @@ class Node:
             for id_, (reader, frames) in seen.items()
         }
         self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
-        self._governor.step(seen, self._watches)
+        plan = self._governor.step(seen, self._watches)
+        if plan is not None:
+            sys.setswitchinterval(CROWDED_SWITCH_S if plan.given_up[Tier.KEYFRAMES] else SWITCH_S)
         self._saver.save(self._books.step(seen, self._governor.services, self._pipeline.failures))
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:

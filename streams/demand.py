@@ -47,6 +47,8 @@ class Demand:
         active_share: share of time, 0..1, in which the camera is analysed at its granted rate.
         decode_share: share of time in which every picture is decoded; None: the same as `active_share`.
             1 where the activity gate cannot tell.
+        usual_share: share of time in which it was active lately. Who is served at all is served so that room
+            for this is left: to watch what cannot be looked at when it moves would help nobody.
         keyframe_fps: keyframes a second, the rate that keyframes alone give; 0 where unknown.
         idle_fps: looks a second while nothing moves.
         open_incident: whether an incident is open.
@@ -65,6 +67,7 @@ class Demand:
     priority: int = 5
     active_share: float = 1.0
     decode_share: float | None = None
+    usual_share: float = 0.0
     keyframe_fps: float = 0.0
     idle_fps: float = 0.1
     open_incident: bool = False
@@ -81,7 +84,7 @@ class Demand:
         if not 1 <= self.priority <= 9:
             raise ValueError(f"priority of {self.camera_id} must be in 1..9, not {self.priority}")
         shares = (self.active_share, self.active_share if self.decode_share is None else self.decode_share)
-        if not all(0 <= share <= 1 for share in shares):
+        if not all(0 <= share <= 1 for share in (*shares, self.usual_share)):
             raise ValueError(f"shares of {self.camera_id} must be in 0..1")
         if not all(math.isfinite(value) and value >= 0 for value in (*self.floors.values(), *self._rates())):
             raise ValueError(f"rates and times of {self.camera_id} must be finite and not negative")

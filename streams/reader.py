@@ -100,7 +100,7 @@ class ReaderStatus(GateCounts):
         last_error: why it last failed, free of credentials; None before the first failure.
         spent: by stage, CPU milliseconds of the reader's own thread since it started, and calls. `keyframe`:
             keyframes decoded alone and compared. `decode`: pictures decoded in the run and to catch up,
-            compared where that was due. `demux`: packets, and all else that the thread does. With
+            compared where that was due. `demux`: packets, and all else that the thread does but opening. With
             `decode_threads` above 1, the decoder's other threads come on top.
         lag_s: seconds by which it is behind now.
     """
@@ -266,6 +266,7 @@ class Reader:
             )
             errors_before = self._errors
             self._opened(source.info.codec, decoder)
+            self._meter.begin()  # opening is no part of what a packet costs
             asked_s = self._clock.monotonic()
             try:
                 for packet in source.packets():

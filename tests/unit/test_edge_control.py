@@ -232,6 +232,15 @@ def test_activity_is_forgotten_slowly() -> None:
     assert calmer[-1] < active * 3 * IDLE_RESERVE + 20
 
 
+def test_what_is_usual_for_a_camera_is_learnt_slowly() -> None:
+    box = Box(config_of(2))
+    box.moving = {"c00"}
+    box.run(900)
+    usual = box.controller.usual
+    assert usual["c00"] > 0.7
+    assert usual["c01"] < 0.05
+
+
 def test_plans_learn_what_they_cost_in_truth() -> None:
     realised = Realised()
     for _ in range(300):

@@ -358,6 +358,25 @@ def test_the_rest_of_the_keyframes_comes_last_and_goes_first() -> None:
         assert max(thinned) - min(thinned) <= 4.0  # equals are a step apart, at most
 
 
+def test_who_is_watched_at_all_can_be_looked_at_when_it_moves() -> None:
+    asked = [
+        Demand(f"c{k:03}", 5, RULED, active_share=0.01, usual_share=0.1, keyframe_fps=0.5, calm=True)
+        for k in range(300)
+    ]
+    prices = dict.fromkeys([d.camera_id for d in asked], COST)
+    capacity = Capacity(2000.0)
+    before = plan(asked, prices, capacity)
+    served = [d.camera_id for d in asked if not before.services[d.camera_id].shed]
+    assert 50 < len(served) < 100
+    busy = {*served[:: len(served) // 7][:7]}  # a tenth of them, somewhat more
+    moving = [
+        replace(d, active_share=1.0, moving_tracks=1, calm=False) if d.camera_id in busy else d for d in asked
+    ]
+    after = plan(moving, prices, capacity, before)
+    assert all(after.services[id_].fps >= 2 for id_ in busy)
+    assert [id_ for id_ in served if after.services[id_].shed] == []
+
+
 def _above(allocation: Allocation, tier: Tier) -> float:
     """CPU a second that goes to what is given up before `tier`, for cameras of RULED floors at COST."""
     extras = {
