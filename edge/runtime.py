@@ -47,8 +47,8 @@ JOIN_S = 2.0
 SWITCH_S, CROWDED_SWITCH_S = 0.0005, 0.005
 """How long a thread may keep the interpreter while others want it: usually, and while cameras are shed or no
 plan is made yet. Python's own 5 ms are what threads that decode 25 pictures a second then wait, several times
-for each: with 64 cameras on two cores, a tenth of the time readers were 0.9 s behind or more; with 0.5 ms
-it is 0.2 to 0.5 s. But who waits wakes up as often to ask again: 196 threads left no time for anything else."""
+for each: with 64 cameras on two cores, a tenth of the time readers were 0.9 s behind or more, and with 0.5 ms
+0.2 to 0.5 s. But who waits wakes up as often to ask again: 196 threads left no time for anything else."""
 CATCH_UP_S = 1.0
 """Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, for a moment."""
 
