@@ -53,6 +53,7 @@ class Lag:
         self.behind = False
         self._recovered_s = self._keyframe_until_s = -math.inf
         self._doubt_until_s = self._doubt_most_s = -math.inf
+        self._waited_s: float | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -69,21 +70,30 @@ class Lag:
         """The stream was opened anew: its stamps may start anywhere."""
         self._begin()
         self._recovered_s = self._doubt_until_s = self._keyframe_until_s = -math.inf
+        self._waited_s = None
 
-    def packet(self, pts_s: float | None, mono_s: float, *, keyframe: bool) -> bool:
+    def packet(self, pts_s: float | None, mono_s: float, *, keyframe: bool, ready: bool = False) -> bool:
         """Take a packet in; whether it is to be left undecoded.
 
         Args:
             pts_s: its time as the stream says.
             mono_s: host monotonic seconds when it was read.
             keyframe: whether decoding can start here.
+            ready: whether it lay ready when it was asked for.
         """
+        if not ready or self._waited_s is None:
+            self._waited_s = mono_s
         before, before_s = self.behind, self.lag_s
         waited = self._measure(pts_s, mono_s)
         if self.behind:
             self._try(mono_s, waited=waited)
         elif self.lag_s > self._limit_s:
             self._fall_behind(mono_s, by_s=self.lag_s - before_s)
+        elif mono_s - self._waited_s > self._limit_s:
+            # Whatever stamps say: who never has to wait for a packet has not read all that lie ready. So it
+            # is where a reader began late, and takes the lag that it began with for none.
+            self._waited_s = mono_s
+            self._fall_behind(mono_s, by_s=0.0)
         if before and not self.behind:
             self._recovered_s = mono_s
         if keyframe and not self.behind:

@@ -33,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 ReaderState = Literal["connecting", "up", "retrying", "stopped"]
 STOP_WITHIN_S = 2.0
+WAITED_S = 0.01
+"""A packet that took so long to come did not lie ready."""
 NICENESS = 5
 """Of readers' threads, where threads have one of their own (Linux): each gets a third of what analysis gets
 while the box is full. A look that took 2.8 times its CPU time takes 1.9 times as long: pictures age less."""
@@ -274,7 +276,8 @@ class Reader:
                         return
                     self._meter.add("demux", 1)
                     now = self._now()
-                    self._emit(self._taken(packet, now), now)
+                    ready = now.mono_s - asked_s < WAITED_S
+                    self._emit(self._taken(packet, now, ready=ready), now)
                     self._count(now, errors_before + decoder.errors)
                     self._rest(now.mono_s - asked_s)
                     asked_s = self._clock.monotonic()
@@ -290,10 +293,10 @@ class Reader:
             if nap_s > 0:
                 self._clock.wait(self._stop, nap_s)
 
-    def _taken(self, packet: Packet, now: Seen) -> list[Shown]:
+    def _taken(self, packet: Packet, now: Seen, *, ready: bool) -> list[Shown]:
         """The pictures that a packet gave; none where it came so late that newer ones wait to be read."""
         lag = self._lag
-        late = lag is not None and lag.packet(packet.pts_s, now.mono_s, keyframe=packet.keyframe)
+        late = lag is not None and lag.packet(packet.pts_s, now.mono_s, keyframe=packet.keyframe, ready=ready)
         if lag is not None and lag.lag_s > 0:
             now = Seen(now.mono_s - lag.lag_s, now.utc - timedelta(seconds=lag.lag_s))
         if late:
