@@ -134,7 +134,7 @@ def demand_of(
         stream: what its stream is, or is taken to be, like.
         reading: how it is.
         share: of time, 0 to 1, in which it is active.
-        usual: the same, for long.
+        usual: share of time, 0 to 1, in which it usually is.
     """
     gated = camera.gate != "off"
     return Demand(
