@@ -64,8 +64,8 @@ class CameraReading:
         trusted: whether packet sizes tell motion there; otherwise everything is decoded.
         open_incident: whether an incident is open.
         moving_tracks: moving objects in view.
-        delivered: pictures analysed since the start.
         attention: whether analysis has objects or open incidents in view, moving or not.
+        delivered: pictures analysed since the start.
         lost: wanted pictures that expired or were superseded since the start.
     """
 

@@ -167,7 +167,7 @@ class Governor:
             trusted=reader.trust == "trusted",
             open_incident=bool(watch.open_incidents),
             moving_tracks=len(watch.known) if reader.activity == "active" else 0,
-            attention=len(watch.known) > 0 or bool(watch.open_incidents),
+            attention=watch.attention,
             delivered=frames.delivered,
             lost=frames.superseded + frames.expired + round(unread),
         )

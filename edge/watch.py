@@ -81,8 +81,13 @@ class CameraWatch:
         self._rate.read(pts_s, self._looks)
         changes = self._incidents.update(look.observations, pts_s, utc)
         self.open_incidents = self._incidents.open
-        self.attend(bool(len(tracks) or self.open_incidents))
+        self.attend(self.attention)
         return self._drafts(changes)
+
+    @property
+    def attention(self) -> bool:
+        """Whether somebody was there at the last look or something is going on, moving or not."""
+        return bool(len(self.known) or self.open_incidents)
 
     def close(self, utc: datetime) -> list[EventDraft]:
         """End what is open, since nobody looks any more."""

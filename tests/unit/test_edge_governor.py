@@ -77,7 +77,8 @@ class Node:
         self.readers = {id_: Reader() for id_ in self.ids}
         self.mailbox = Mailbox(dict.fromkeys(self.ids, 0.5), self.clock)
         self.watches = {
-            id_: SimpleNamespace(open_incidents=(), known=np.zeros((0, 4), np.float32)) for id_ in self.ids
+            id_: SimpleNamespace(open_incidents=(), known=np.zeros((0, 4), np.float32), attention=False)
+            for id_ in self.ids
         }
         self.idle_s = 0.0
         self.governor = Governor(
