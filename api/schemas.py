@@ -44,7 +44,9 @@ class Camera(Answer):
     id: str = Field(description="The camera's id in the configuration.")
     name: str = Field(description="Name of the place.")
     source: str = Field(description="URL of the stream that is analysed, without credentials.")
-    state: Literal["connecting", "up", "retrying", "stopped"] = Field(description="State of the stream.")
+    state: Literal["connecting", "up", "retrying", "shed", "stopped"] = Field(
+        description="State of the stream; `shed`: closed, as the frame budget gives the camera up."
+    )
     error: str | None = Field(description="Why the stream is not up; null when it is.")
     width: int | None = Field(description="Width of the decoded picture in pixels; null before the first.")
     height: int | None = Field(description="Height of the decoded picture in pixels; null before the first.")

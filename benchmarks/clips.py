@@ -139,6 +139,7 @@ def footage(scene: int, phase: float, seconds: float, share: float, *, cbr: bool
     path = CACHE / "arranged" / f"{source.path.stem}-{share:g}-{phase:.3f}-{seconds:g}s.mp4"
     if not path.exists():
         _arrange(source.path, groups, path)
+    path.touch()  # those of this run are the last to be removed
     visit = _visit(source.truth, loop)
     active = tuple((begin * GOP_S, end * GOP_S) for begin, end in _runs(groups, visit))
     return Footage(source, path, tuple(happenings(source.truth, groups, loop)), active)
@@ -220,7 +221,7 @@ def _arrange(source: Path, order: Sequence[int], path: Path) -> None:
 
 
 def _make_room(folder: Path) -> None:
-    """Remove the files that were made first, until no more than `KEPT_BYTES` are left."""
+    """Remove the files that were not used for longest, until no more than `KEPT_BYTES` are left."""
     files = sorted((file.stat().st_mtime, file.stat().st_size, file) for file in folder.glob("*.mp4"))
     total = sum(size for _, size, _ in files)
     for _, size, file in files:

@@ -12,7 +12,7 @@ import resource
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import wraps
@@ -23,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 import streams.source
 from benchmarks.box import stagger_s
@@ -184,7 +185,8 @@ def play_like_cameras() -> None:
     packets, turns = streams.source.ContainerSource.packets, itertools.count()
 
     def late(source: streams.source.ContainerSource) -> Iterator[Packet]:
-        time.sleep(stagger_s(next(turns)))
+        if source.begun_s is None:
+            time.sleep(stagger_s(next(turns)))
         yield from packets(source)
 
     streams.source.ContainerSource.packets = late  # type: ignore[method-assign,assignment]
@@ -203,6 +205,7 @@ async def observe(job: Mapping[str, Any]) -> Observation:
         await asyncio.sleep(job["warm_up_s"])
         frames = {camera.id: Counter(camera.frames) for camera in node.status().cameras}
         begin_s, cpu_s, stages = time.monotonic(), time.process_time(), watch.read()
+        covered = coverage(node)
         while (left_s := begin_s + job["seconds"] - time.monotonic()) > 0:
             await asyncio.sleep(min(1.0, left_s))
             memory_mb.append(resident_mb())
@@ -210,6 +213,7 @@ async def observe(job: Mapping[str, Any]) -> Observation:
         end_s, cpu_s = time.monotonic(), time.process_time() - cpu_s
         spent = {stage: total - stages.get(stage, 0.0) for stage, total in watch.read().items()}
         status = node.status()
+        covered = {state: total_s - covered.get(state, 0.0) for state, total_s in coverage(node).items()}
         await asyncio.sleep(SETTLE_S)
         told = record.told(await asyncio.to_thread(_entries, node))
     return Observation(
@@ -223,8 +227,18 @@ async def observe(job: Mapping[str, Any]) -> Observation:
         files=files,
         stages=spent,
         frames={c.id: {k: n - frames[c.id][k] for k, n in c.frames.items()} for c in status.cameras},
-        facts=json.loads(json.dumps(asdict(status), default=str)),
+        facts=json.loads(json.dumps(asdict(status), default=str)) | {"covered": covered},
     )
+
+
+def coverage(node: Node) -> dict[str, float]:
+    """Seconds of all tasks together by state, as the ledger says."""
+    seconds: dict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(node.metrics()[0].decode()):
+        if family.name == "sharpeyes_coverage_seconds":
+            for sample in family.samples:
+                seconds[sample.labels["state"]] += sample.value
+    return dict(seconds)
 
 
 def resident_mb() -> float:

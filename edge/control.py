@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ IDLE_LOOKS_FPS: Final = 0.05
 """An idle camera's picture is analysed so often, whatever moves."""
 
 LOST_SHARE: Final = 0.1
-"""Share of wanted pictures that go unseen in a second above which the box is overloaded."""
+"""Share of wanted pictures that go unseen in `TROUBLED_STEPS` steps above which the box is overloaded."""
 LOST_LEAST: Final = 3
 AGE_SHARE: Final = 0.6
 """Or when half of the pictures are older than this share of what is allowed when analysed. Not a tenth: the
@@ -35,7 +36,7 @@ BUSY_SHARE: Final = 0.9
 """Both only while so much of the box or of the inference lane is in use: where there is room, less work
 would not help against a stall or against cameras that all send at once."""
 TROUBLED_STEPS: Final = 4
-"""And so many steps in a row: cameras that wake at once are soon over, costs that are wrong are not."""
+"""And over so many steps: cameras that wake at once are soon over, costs that are wrong are not."""
 GRACE_S: Final = 30.0
 """Nor so soon after the start: cameras come up and calibrate, and what they cost is not known yet."""
 CUT: Final = 0.9
@@ -305,7 +306,7 @@ class Controller:
         self._blind, self._shed = Turns(), Turns()
         self._last: _Past | None = None
         self._started_s = 0.0
-        self._troubled = 0
+        self._lately: deque[_Step] = deque(maxlen=TROUBLED_STEPS)
         self._planned_ms = 0.0
 
     def step(self, now_s: float, reading: NodeReading) -> Allocation:
@@ -370,12 +371,27 @@ class Controller:
         busy = 1.0 if reading.box_busy is None else max(own, lane, reading.box_busy)
         spent_ms = max(self.used_ms - self.overhead_ms, 0.0)
         self.realised.step(dt_s, spent_ms, self._planned_ms, full=busy >= BUSY_SHARE)
-        gone, analysed = lost - before.lost, delivered - before.delivered
-        too_old = reading.age_p50_s is not None and reading.age_p50_s > self._age_most_s
+        old = reading.age_p50_s is not None and reading.age_p50_s > self._age_most_s
+        if now_s - self._started_s >= GRACE_S:
+            self._lately.append(_Step(lost - before.lost, delivered - before.delivered, busy, old))
+        return self._overloaded()
+
+    def _overloaded(self) -> bool:
+        steps = self._lately
+        if len(steps) < TROUBLED_STEPS or sum(step.busy for step in steps) < BUSY_SHARE * len(steps):
+            return False
+        gone, analysed = sum(step.gone for step in steps), sum(step.analysed for step in steps)
         too_many = gone >= LOST_LEAST and gone > LOST_SHARE * (gone + analysed)
-        troubled = busy >= BUSY_SHARE and (too_old or too_many)
-        self._troubled = self._troubled + 1 if troubled and now_s - self._started_s >= GRACE_S else 0
-        return self._troubled >= TROUBLED_STEPS
+        return too_many or all(step.old for step in steps)
+
+
+class _Step(NamedTuple):
+    """What happened from one step to the next."""
+
+    gone: int
+    analysed: int
+    busy: float
+    old: bool
 
 
 class _Past(NamedTuple):

@@ -50,6 +50,7 @@ SAMPLE_MS = 200
 _AWAY: Final[Mapping[CameraState, Cell]] = {
     "connecting": CONNECTING,
     "retrying": OFFLINE,
+    "shed": SHED,
     "stopped": STOPPED,
 }
 

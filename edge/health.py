@@ -72,11 +72,14 @@ class Pulse:
         last_frame_mono_s: host time of the last decoded picture; None before the first.
         decoded: pictures decoded since the start.
         delivered: pictures handed to analysis since the start.
+        shed: whether its stream is closed, as the plan gives the camera up: it cannot be told then whether it
+            is there.
     """
 
     last_frame_mono_s: float | None
     decoded: int
     delivered: int
+    shed: bool = False
 
 
 class Health:
@@ -103,14 +106,20 @@ class Health:
         }
 
     def step(self, pulses: Mapping[str, Pulse], now_s: float, utc: datetime) -> list[EventDraft]:
-        """Look at every camera once; returns the events that follow, a due heartbeat among them."""
+        """Look at every camera once; returns the events that follow, a due heartbeat among them.
+
+        Nothing is said of a camera that is shed; its silence counts from when it is served again.
+        """
         drafts: list[EventDraft] = []
         up = 0
         for id_, health in self._cameras.items():
             pulse = pulses[id_]
             health.received.read(now_s, pulse.decoded)
             health.analysed.read(now_s, pulse.delivered)
-            since_s = health.since_s if pulse.last_frame_mono_s is None else pulse.last_frame_mono_s
+            if pulse.shed:
+                health.since_s = now_s
+                continue
+            since_s = max(health.since_s, pulse.last_frame_mono_s or health.since_s)
             seen = offline(id_, max(0.0, now_s - since_s), health.camera.offline_after_s)
             up += seen.level is None and pulse.last_frame_mono_s is not None
             changes = health.incidents.update([seen], now_s, utc)

@@ -34,10 +34,10 @@ from edge.watch import CameraWatch
 from models.detector import Detector
 from models.tracker import Tracker
 from models.zoo import load_detector
+from streams.budget import PROTECTED
 from streams.clock import Clock, SystemClock
-from streams.demand import Tier
 from streams.mailbox import Mailbox
-from streams.reader import Reader, ReaderOptions
+from streams.reader import NICENESS, Reader, ReaderOptions
 from streams.service import KEYFRAMES
 
 log = structlog.get_logger(__name__)
@@ -45,10 +45,10 @@ log = structlog.get_logger(__name__)
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
 SWITCH_S, CROWDED_SWITCH_S = 0.0005, 0.005
-"""How long a thread may keep the interpreter while others want it: usually, and while cameras are shed or no
-plan is made yet. Python's own 5 ms are what threads that decode 25 pictures a second then wait, several times
-for each: with 64 cameras on two cores, a tenth of the time readers were 0.9 s behind or more, and with 0.5 ms
-0.2 to 0.5 s. But who waits wakes up as often to ask again: 196 threads left no time for anything else."""
+"""How long a thread may keep the interpreter while others want it: usually, and before the first plan, when
+all cameras are open. Python's own 5 ms are what threads that decode 25 pictures a second then wait, several
+times for each: with 64 cameras on two cores, a tenth of the time readers were 0.9 s behind or more, and with
+0.5 ms 0.2 to 0.5 s. But who waits wakes up as often to ask again: 196 threads left no time for anything."""
 CATCH_UP_S = 1.0
 """Who wakes decodes a whole GOP and is behind by that: on a busy box by most of a second, for a moment."""
 
@@ -128,6 +128,7 @@ class Node:
                 gate=camera.gate == "auto",
                 hardware=self.config.node.hardware_decode,
                 max_lag_s=camera.max_age_s + CATCH_UP_S,
+                niceness=0 if camera.priority >= PROTECTED else NICENESS,
             ),
             self._mailbox,
             self._clock,
@@ -209,13 +210,13 @@ class Node:
     def _tend_once(self) -> None:
         seen = gather(self._readers, self._mailbox)
         pulses = {
-            id_: Pulse(reader.last_frame_mono_s, frames.decoded, frames.delivered)
+            id_: Pulse(reader.last_frame_mono_s, frames.decoded, frames.delivered, reader.state == "shed")
             for id_, (reader, frames) in seen.items()
         }
         self._saver.save(self._health.step(pulses, self._clock.monotonic(), self._clock.utc()))
         plan = self._governor.step(seen, self._watches)
         if plan is not None:
-            sys.setswitchinterval(CROWDED_SWITCH_S if plan.given_up[Tier.KEYFRAMES] else SWITCH_S)
+            sys.setswitchinterval(SWITCH_S)
         self._saver.save(self._books.step(seen, self._governor.services, self._pipeline.failures))
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:
@@ -285,7 +286,7 @@ class Node:
             name=camera.place.name,
             source=address(camera).display,
             state=reader.state,
-            error=None if reader.state == "up" else reader.last_error,
+            error=None if reader.state in ("up", "shed") else reader.last_error,
             width=reader.width,
             height=reader.height,
             codec=reader.codec,

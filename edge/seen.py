@@ -23,4 +23,5 @@ class CameraSeen(NamedTuple):
 
 def gather(readers: Mapping[str, Reader], mailbox: Mailbox) -> dict[str, CameraSeen]:
     """All cameras, by id."""
-    return {id_: CameraSeen(reader.status(), mailbox.counts(id_)) for id_, reader in readers.items()}
+    frames = mailbox.all_counts()
+    return {id_: CameraSeen(reader.status(), frames[id_]) for id_, reader in readers.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-CameraState = Literal["connecting", "up", "retrying", "stopped"]
+CameraState = Literal["connecting", "up", "retrying", "shed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,17 +89,23 @@ class _Table:
         self.held_tiles, self.held_density, self.held_pace_s = held[2], held[3], held[4]
 
     def _reserve(self, usual: Floats) -> Floats:
-        """CPU a second that each camera's floor will take, beyond what it takes now."""
+        """CPU a second that each camera's floor usually takes, where everything must be decoded always.
+
+        Protected floors are granted beside keyframes: of these, what they usually take beyond what they do.
+        """
         looks = np.minimum(self.floor, self.wanted) - self.keyframe_fps
-        floor_ms = np.where(looks > _EPS, np.maximum(self.decode - self.keyframe, 0) + looks * self.look, 0.0)
-        ahead: Floats = np.maximum(usual - self.share, 0.0)
-        return ahead * floor_ms
+        protected = self.priority >= PROTECTED
+        looking = np.where(protected, np.maximum(usual - self.share, 0.0), usual)
+        decoding = np.where(self.decoded > self.share, self.decoded * ~protected, looking)
+        ms = decoding * np.maximum(self.decode - self.keyframe, 0.0) + looking * looks * self.look
+        reserve: Floats = np.where(looks > _EPS, ms, 0.0)
+        return reserve
 
     def _paces(self, calm: Bools) -> tuple[Bools, Floats]:
         """Whose keyframes may be thinned, and to what share of them at each pace, worst first (paces, n).
 
         Not where a floor rests on keyframes alone: there packets are not looked at, so nothing would wake the
-        camera.
+        camera. Nor where the floor is protected: what packets do not tell, the next keyframe shows.
         """
         spacing = [
             np.maximum(np.ceil(PACE_SLACK * pace_s * self.keyframe_fps - _EPS), 1) for pace_s in PACES_S
@@ -108,7 +114,7 @@ class _Table:
         slowest = self.keyframe_fps * shares[0]
         decoded = np.minimum(self.floor, self.wanted) > self.keyframe_fps + _EPS
         safe = decoded | (self.floor <= slowest + _EPS)
-        paced = calm & safe & (shares[0] < 1)
+        paced = calm & safe & (shares[0] < 1) & (self.priority < PROTECTED)
         return paced, np.where(paced, shares, 1.0)
 
 
@@ -193,7 +199,7 @@ def _value_key(ratio: Floats, rung: int) -> Floats:
 def _keyframe_steps(table: _Table) -> _Column:
     zero = np.zeros(len(table.ids))
     looks = table.share * table.keyframe_fps + (1 - table.share) * table.idle_fps
-    cpu = table.keyframe * table.paces[0] + looks * table.look
+    cpu = table.demux + table.keyframe * table.paces[0] + looks * table.look
     key = _safety_key(table, 0, table.held_any, table.shed_s)
     return zero + 1, key, zero, table.held_any, zero, cpu, looks
 
@@ -260,9 +266,9 @@ class _Grants:
 
     def __init__(self, table: _Table, capacity: Capacity) -> None:
         n = len(table.ids)
-        self.cpu = capacity.overhead_ms + float(table.demux.sum())
+        self.cpu = capacity.overhead_ms
         self.lane = 0.0
-        self.camera_ms = table.demux.copy()
+        self.camera_ms = np.zeros(n)
         self.served, self.tiles, self.density = (np.zeros(n, np.bool_) for _ in range(3))
         self.fps, self.looks = np.zeros(n), np.zeros(n)
         self.pace = np.zeros(n, np.int64)
@@ -365,8 +371,7 @@ def plan(
 
     Keyframes and floors are granted while they fit the capacity, by priority; if they are held already, or it
     is their turn, they may use `LAST_RESORT` times as much before they are given up. Everything else is
-    granted up to `ENTRY` of the capacity and held up to all of it. Reading packets costs what it costs, of
-    shed cameras too.
+    granted up to `ENTRY` of the capacity and held up to all of it. A camera that is shed costs nothing.
 
     Args:
         demands: one a camera, in any order.

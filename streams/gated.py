@@ -170,12 +170,13 @@ class GatedDecoder:
             late=self._late,
         )
 
-    def opened(self, decoder: Decoder, *, again: bool) -> None:
+    def opened(self, decoder: Decoder, *, again: bool, onwards: bool = False) -> None:
         """A stream was opened; calibration, background and clock live on.
 
         Args:
             decoder: a new one, for this stream.
             again: whether it was open before.
+            onwards: whether its time stamps go on where they would be, had it been open all the time.
         """
         self._decoder = decoder
         self._thrifty = False
@@ -183,8 +184,16 @@ class GatedDecoder:
         self._buffer.lose()
         self._seen.clear()
         if again:
-            self.timeline.reconnected()
             self.gate.interrupted()
+            if not onwards:
+                self.timeline.reconnected()
+
+    def closed(self) -> None:
+        """The stream was closed for long: nothing that it gave is needed any more."""
+        self._decoder = None
+        self._drop_passed()
+        self._buffer.lose()
+        self._seen.clear()
 
     def feed(self, packet: Packet, seen: Seen) -> list[Shown]:
         """Take the next packet in; the pictures that were decoded because of it, in the order they are shown.

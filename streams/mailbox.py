@@ -186,6 +186,11 @@ class Mailbox:
                 slot.frame = None
                 slot.expired += 1
 
+    def all_counts(self) -> dict[str, FrameCounts]:
+        """`counts` of each camera, by id."""
+        with self._changed:
+            return {id_: slot.counts() for id_, slot in self._slots.items()}
+
     def counts(self, camera_id: str) -> FrameCounts:
         """What became of a camera's decoded frames so far.
 

@@ -8,8 +8,6 @@ from streams.url import SourceUrl
 NAP_S = 0.2
 """While nothing is to be decoded, packets gather for so long. What moves is noticed that much later, and
 caught up with."""
-SHED_NAP_S = 0.8
-"""Of a camera that is not served at all nothing is to be noticed."""
 _WAITED_S = 0.004
 """A packet that took longer to come had not been there yet: none is left to read."""
 # Naps alone must not make a reader fall behind.
@@ -35,13 +33,12 @@ class Naps:
         else:
             self._allowed = options.realtime and url.scheme in ("file", "sim")
 
-    def length_s(self, read_s: float, *, shed: bool) -> float:
+    def length_s(self, read_s: float) -> float:
         """Seconds to rest now, while nothing is to be decoded; 0 for none.
 
         Args:
             read_s: seconds that the last packet took to come.
-            shed: whether the camera is not served at all.
         """
         if not self._allowed or read_s < _WAITED_S:
             return 0.0
-        return min(SHED_NAP_S if shed else NAP_S, self._longest_s)
+        return min(NAP_S, self._longest_s)

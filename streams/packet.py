@@ -58,6 +58,11 @@ class PacketSource(Protocol):
         """Codec and size as announced on opening."""
         ...
 
+    @property
+    def begun_s(self) -> float | None:
+        """Host monotonic seconds of time zero of a recording that plays in real time; else None."""
+        ...
+
     def packets(self) -> Iterator[Packet]:
         """Packets in decoding order.
 

@@ -59,6 +59,8 @@ class SourceOptions:
         realtime: a file or simulation plays at its own pace, like a camera; else as fast as it is read.
         verify_tls: whether the server of rtsps:// or https:// must have a valid certificate.
         ca_file: certificates to trust instead of the system's, PEM: say, a camera's self-signed one.
+        begun_s: host monotonic seconds at which a recording that plays in real time had begun: it goes on
+            from where it would be by now. None, or one that is over: from its beginning.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -67,6 +69,7 @@ class SourceOptions:
     realtime: bool = True
     verify_tls: bool = True
     ca_file: Path | None = None
+    begun_s: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -147,6 +150,28 @@ class ContainerSource:
             raise OpenError(f"{url}: its codec has no decoder; set the camera to H.264 or H.265")
         duration_s = None if url.live or not self._container.duration else self._container.duration / 1e6
         self.info = StreamInfo(context.name, context.width, context.height, self._stream, duration_s)
+        self._pace = None
+        if options.realtime and not url.live:
+            self._pace = _Pace(clock, stop, self._resumed(options.begun_s, duration_s))
+
+    @property
+    def begun_s(self) -> float | None:
+        """Host monotonic seconds of time zero of a recording that plays in real time; else None."""
+        return self._pace.start_s if self._pace is not None else None
+
+    def _resumed(self, begun_s: float | None, duration_s: float | None) -> float | None:
+        """Go to the first keyframe that is not due yet; None where the recording begins anew."""
+        time_base = self._stream.time_base
+        if begun_s is None or duration_s is None or time_base is None:
+            return None
+        due_s = self._clock.monotonic() - begun_s
+        if not 0 < due_s < float((self._stream.start_time or 0) * time_base) + duration_s:
+            return None
+        try:
+            self._container.seek(math.ceil(due_s / time_base), backward=False, stream=self._stream)
+        except av.FFmpegError:  # no keyframe is left, or the format has no index
+            return None
+        return begun_s
 
     def _stopping(self) -> bool:
         return self._stop.is_set() or self._closing.is_set()
@@ -177,7 +202,6 @@ class ContainerSource:
             ReadError: the stream broke or went silent.
             StreamEndedError: it ended of its own accord.
         """
-        pace = _Pace(self._clock, self._stop) if self._options.realtime and not self._url.live else None
         demux = self._container.demux(self._stream) if not self._closing.is_set() else iter(())
         timeless = self._url.live and self._container_format in _TIMELESS
         while not self._stopping():
@@ -192,8 +216,8 @@ class ContainerSource:
                 payload.time_base = _MICROSECOND
                 payload.pts = payload.dts = round(self._clock.monotonic() * 1e6)
             packet = _packet(payload)
-            if pace is not None:
-                pace.wait(_decoding_time(payload, packet))
+            if self._pace is not None:
+                self._pace.wait(_decoding_time(payload, packet))
             yield packet
 
     def _read(self, demux: Iterator[av.Packet[av.VideoStream]]) -> av.Packet[av.VideoStream] | None:
@@ -283,26 +307,30 @@ def _reason(error: av.FFmpegError, url: SourceUrl, took_s: float, limit_s: float
 
 
 class _Pace:
-    """Lets a recording go by as fast as it was recorded."""
+    """Lets a recording go by as fast as it was recorded.
 
-    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+    Attributes:
+        start_s: host monotonic seconds of the recording's time zero; None before its first packet.
+    """
+
+    def __init__(self, clock: Clock, stop: threading.Event, start_s: float | None) -> None:
+        self.start_s = start_s
         self._clock = clock
         self._stop = stop
-        self._start_s: float | None = None
-        self._last_s = 0.0
+        self._last_s: float | None = None
 
     def wait(self, time_s: float | None) -> None:
         """Wait until `time_s` of the recording is due; where its times leap, it goes on without a gap."""
         if time_s is None:
             return
         now_s = self._clock.monotonic()
-        if self._start_s is None:
-            self._start_s = now_s - time_s
-        elif abs(time_s - self._last_s) > _LEAP_S:
-            self._start_s += self._last_s - time_s
+        if self.start_s is None:
+            self.start_s = now_s - time_s
+        elif self._last_s is not None and abs(time_s - self._last_s) > _LEAP_S:
+            self.start_s += self._last_s - time_s
         self._last_s = time_s
-        delay_s = self._start_s + time_s - now_s
+        delay_s = self.start_s + time_s - now_s
         if delay_s > 0:
             self._clock.wait(self._stop, delay_s)
         elif -delay_s > _PACING_LIMIT_S:
-            self._start_s = now_s - time_s
+            self.start_s = now_s - time_s

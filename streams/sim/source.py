@@ -52,6 +52,11 @@ class SimSource:
         """Codec and size; the parameter sets come with each keyframe."""
         return self._info
 
+    @property
+    def begun_s(self) -> float | None:
+        """None: a scene cannot be entered in the middle."""
+        return None
+
     def packets(self) -> Iterator[Packet]:
         """Packets, one a picture.
 

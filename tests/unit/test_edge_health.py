@@ -59,6 +59,20 @@ def test_a_camera_that_never_came_is_offline_from_the_start_of_waiting():
     assert run(health("a"), looks) == [(10.0, "camera.offline", "a", "begin")]
 
 
+def test_nothing_is_said_of_a_camera_that_is_shed():
+    """Its silence counts from when it is served again."""
+    subject = health("a")
+    begun = [
+        (now_s, phase)
+        for now_s in range(60)
+        for _, source, phase in told(
+            subject.step({"a": Pulse(5.0, 0, 0, shed=10 <= now_s < 40)}, float(now_s), UTC0)
+        )
+        if source.endswith("/a") and phase == "begin"
+    ]
+    assert begun == [(49, "begin")]
+
+
 def test_open_incidents_and_rates_are_told():
     subject = health("a", offline_after_s=1.0)
     for t in range(5):

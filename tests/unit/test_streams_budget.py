@@ -81,13 +81,13 @@ def slowest(demand: Demand) -> Service:
     service = Service(0.0, pace_s=PACES_S[0])
     at = min(demand.keyframe_fps, demand.wanted_fps)
     safe = min(demand.floor_fps, demand.wanted_fps) > at or demand.floor_fps <= keyframe_fps(demand, service)
-    return service if demand.calm and safe else KEYFRAMES
+    return service if demand.calm and safe and demand.priority < PROTECTED else KEYFRAMES
 
 
 def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     """CPU a second of one camera at a service, straight from the definitions."""
     if service.shed:
-        return cost.demux_ms_per_s
+        return 0.0
     active, idle = demand.active_share, 1 - demand.active_share
     at = min(demand.keyframe_fps, demand.wanted_fps)
     looks = active * max(service.fps, at) + idle * min(demand.idle_fps, demand.wanted_fps)
@@ -151,12 +151,11 @@ def test_capacity_is_kept_and_exceeded_for_held_floors_alone(
     previous = None if before is None else plan(asked, prices, Capacity(before))
     capacity = Capacity(cpu_ms, lane_ms)
     allocation = plan(asked, prices, capacity, previous)
-    base = sum(cost.demux_ms_per_s for cost in prices.values())
     turns = any(max(demand.stale_s, demand.shed_s) >= ROTATE_S for demand in asked)
     limit = LAST_RESORT if turns or previous is not None else 1.0
-    assert allocation.cpu_ms <= max(cpu_ms * limit, base) + 1e-6
+    assert allocation.cpu_ms <= cpu_ms * limit + 1e-6
     assert allocation.lane_ms <= lane_ms * limit + 1e-6
-    if allocation.cpu_ms > cpu_ms + 1e-6 and base <= cpu_ms:
+    if allocation.cpu_ms > cpu_ms + 1e-6:
         for demand in asked:
             service = allocation.services[demand.camera_id]
             assert service.fps <= _floor_rung(demand)
@@ -298,7 +297,7 @@ def test_only_cameras_of_least_priority_are_shed(
     problem: tuple[list[Demand], dict[str, CameraCost]], cpu_ms: float
 ) -> None:
     asked = [
-        replace(demand, stale_s=0.0, shed_s=0.0, open_incident=False, moving_tracks=0)
+        replace(demand, stale_s=0.0, shed_s=0.0, open_incident=False, moving_tracks=0, decode_share=None)
         for demand in problem[0]
     ]
     allocation = plan(asked, {d.camera_id: COST for d in asked}, Capacity(cpu_ms))
@@ -367,7 +366,7 @@ def test_who_is_watched_at_all_can_be_looked_at_when_it_moves() -> None:
     capacity = Capacity(2000.0)
     before = plan(asked, prices, capacity)
     served = [d.camera_id for d in asked if not before.services[d.camera_id].shed]
-    assert 50 < len(served) < 100
+    assert 50 < len(served) < 120
     busy = {*served[:: len(served) // 7][:7]}  # a tenth of them, somewhat more
     moving = [
         replace(d, active_share=1.0, moving_tracks=1, calm=False) if d.camera_id in busy else d for d in asked
@@ -491,7 +490,7 @@ def test_nothing_to_spend_and_nobody_to_serve() -> None:
     assert (empty.services, empty.load, empty.below_floor) == ({}, 0.0, ())
     allocation = plan([Demand("a", 5, RULED)], {"a": COST}, Capacity(0))
     assert allocation.services["a"] == SHED
-    assert allocation.load == math.inf
+    assert allocation.load == 0.0
     assert len(allocation.below_floor) == 2
 
 

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
-from streams.naps import NAP_S, SHED_NAP_S, Naps
+from streams.naps import NAP_S, Naps
 from streams.packet import Packet, PacketSource, StreamInfo
 from streams.reader import NICENESS, Reader, ReaderOptions, ReaderState
 from streams.service import FULL, KEYFRAMES, SHED, Service
@@ -66,6 +66,7 @@ class ScriptedSource:
     info: StreamInfo
     script: Sequence[Packet | Exception]
     closed: threading.Event = field(default_factory=threading.Event)
+    begun_s: float | None = None
 
     def packets(self) -> Iterator[Packet]:
         for step in self.script:
@@ -116,6 +117,7 @@ class Running:
         url: SourceUrl = URL,
     ) -> None:
         self.sink = CollectingSink()
+        self.opener = opener
         rng = random.Random(1)
         self.reader = Reader("gate-2", url, options, self.sink, clock, rng, opener=opener, cpu_s=cpu_s)
         prepare(self.reader)
@@ -265,6 +267,51 @@ def test_missing_and_repeated_stamps_are_repaired(stream, run) -> None:
     frames = running.sink.wait_for(lambda frames: len(frames) == 100)
     assert rises(frames)
     assert running.reader.status().timeline_repairs == 1
+
+
+def test_the_stream_of_a_shed_camera_is_closed_until_it_is_served(stream, run) -> None:
+    info, packets = stream
+    running = run(ScriptedSource(info, packets), clock=SystemClock())
+    running.until("up")
+    running.sink.wait_for(lambda frames: len(frames) == 50)
+    source = running.opener.opened[0]
+    source.closed.set()  # the packets' end, at which it looks up
+    running.reader.set_service(SHED)
+    running.until("shed")
+    assert len(running.opener.opened) == 1
+    assert running.reader.status().decoder is None
+    running.reader.set_service(FULL)
+    running.sink.wait_for(lambda frames: len(frames) == 100)
+    assert running.reader.status().reconnects == 0
+
+
+def test_a_shed_camera_can_be_stopped(stream, run) -> None:
+    info, packets = stream
+    running = run(ScriptedSource(info, packets))
+    running.reader.set_service(SHED)
+    running.opener.opened[0].closed.set()
+    running.until("shed")
+    running.reader.stop()
+    running.reader.set_service(SHED)
+    running.until("stopped")
+
+
+def test_a_recording_goes_on_where_it_would_be_when_it_is_served_again(tmp_path: Path) -> None:
+    """Its time stamps, too: nothing is repaired."""
+    path = write_clip(tmp_path / "clip.mp4", frames=2500)
+    options = ReaderOptions(SourceOptions(realtime=True), analysed_fps=1000, gate=False)
+    running = Running(open_source, options, SystemClock(), url=SourceUrl.parse(str(path)))
+    running.sink.wait_for(lambda frames: len(frames) > 5)
+    running.reader.set_service(SHED)
+    running.until("shed")
+    before = running.sink.frames[-1]
+    running.reader.set_service(FULL)
+    frames = running.sink.wait_for(lambda frames: frames[-1].pts_s > before.pts_s)
+    running.reader.stop()
+    after = next(frame for frame in frames if frame.pts_s > before.pts_s)
+    assert after.keyframe
+    assert after.pts_s - before.pts_s == pytest.approx(after.seen_mono_s - before.seen_mono_s, abs=0.3)
+    assert running.reader.status().timeline_repairs == 0
 
 
 def test_stopping_is_idempotent_and_closes_the_source(stream, run) -> None:
@@ -423,7 +470,7 @@ class NappingClock(TimedClock):
         self.naps: list[float] = []
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        if timeout_s in (NAP_S, SHED_NAP_S):
+        if timeout_s == NAP_S:
             self.naps.append(self.now_s)
             self.now_s += timeout_s
         return event.is_set()
@@ -456,12 +503,6 @@ def test_packets_gather_while_nothing_is_to_be_decoded_and_only_then(visit: Moti
     assert all(later - earlier < 3 * NAP_S for earlier, later in itertools.pairwise(naps) if later < 8.0)
 
 
-def test_what_is_shed_is_read_in_larger_portions(visit: MotionClip) -> None:
-    naps = nap(visit, service=SHED).naps
-    assert len(naps) > 20
-    assert all(later - earlier >= SHED_NAP_S for earlier, later in itertools.pairwise(naps))
-
-
 def test_datagrams_and_what_carries_no_times_are_not_kept_waiting(visit: MotionClip) -> None:
     assert not nap(visit, transport="udp").naps
     assert not nap(visit, url="http://camera.example/mjpeg").naps
@@ -469,10 +510,10 @@ def test_datagrams_and_what_carries_no_times_are_not_kept_waiting(visit: MotionC
 
 def test_naps_alone_throw_no_reader_back() -> None:
     """Whose limit may be below the length of a nap."""
+    assert Naps(URL, SourceOptions(), max_lag_s=0.2).length_s(0.03) == pytest.approx(0.16)
     naps = Naps(URL, SourceOptions(), max_lag_s=0.5)
-    assert naps.length_s(0.03, shed=True) == pytest.approx(0.4)
-    assert naps.length_s(0.03, shed=False) == NAP_S
-    assert naps.length_s(0.001, shed=True) == 0.0
+    assert naps.length_s(0.03) == NAP_S
+    assert naps.length_s(0.001) == 0.0
 
 
 class CountingCpu:

@@ -129,6 +129,37 @@ def test_as_fast_as_it_goes_waits_for_nothing(tmp_path: Path) -> None:
     assert clock.waits == []
 
 
+def test_a_file_played_as_a_camera_goes_on_where_it_would_be(tmp_path: Path) -> None:
+    """Keyframes are 0.4 s apart; what is due 5.03 s after the beginning begins with that of 5.2 s."""
+    clock = PacingClock()
+    path = write_clip(tmp_path / "clip.mp4", frames=250, b_frames=2)
+    source = _open(path, SourceOptions(realtime=True), clock=clock)
+    first = next(source.packets())
+    begun_s = source.begun_s
+    source.close()
+    assert begun_s is not None
+    clock.now_s = begun_s + 5.03
+    onwards = _open(path, SourceOptions(realtime=True, begun_s=begun_s), clock=clock)
+    assert onwards.begun_s == begun_s
+    packets = list(itertools.islice(onwards.packets(), 30))
+    assert (first.keyframe, first.pts_s) == (True, 0.0)
+    assert (packets[0].keyframe, packets[0].pts_s) == (True, pytest.approx(5.2))
+    assert clock.now_s - begun_s == pytest.approx(5.2 + 29 / 25, abs=0.1)
+
+
+@pytest.mark.parametrize(("elapsed_s", "name"), [(10.5, "clip.mp4"), (1.0, "clip.h264")])
+def test_a_file_that_cannot_go_on_begins_anew(tmp_path: Path, elapsed_s: float, name: str) -> None:
+    """As it is over, or does not say how long it is."""
+    clock = PacingClock()
+    path = write_clip(tmp_path / name, frames=250)
+    clock.now_s = 500.0 + elapsed_s
+    source = _open(path, SourceOptions(realtime=True, begun_s=500.0), clock=clock)
+    assert source.begun_s is None
+    packet = next(source.packets())
+    assert packet.keyframe
+    assert packet.pts_s in (0.0, None)
+
+
 def test_stop_and_close_end_the_packets_without_an_error(tmp_path: Path) -> None:
     path, stop = write_clip(tmp_path / "clip.mp4"), threading.Event()
     source = _open(path, stop=stop)
