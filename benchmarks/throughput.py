@@ -216,8 +216,9 @@ def main() -> None:
     results = [compare(*plans[name]) for name in chosen]
     footage = {} if args.quick else real(args.media)
     title = f"Cameras per box of {CORES} cores at event recall of at least {capacity.RECALL:.0%}"
-    picture("throughput-quick" if args.quick else "throughput", {title: lambda axes: draw(results, axes)})
-    finish("throughput", args, {**results[0], "others": results[1:], **footage}, KEYS)
+    name = "throughput" if chosen[0] == "main" else f"throughput-{chosen[0]}"
+    picture(f"{name}-quick" if args.quick else name, {title: lambda axes: draw(results, axes)})
+    finish(name, args, {**results[0], "others": results[1:], **footage}, KEYS)
 
 
 if __name__ == "__main__":

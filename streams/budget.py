@@ -87,6 +87,18 @@ class _Table:
         held = _columns((_HELD(before.get(id_, SHED)) for id_ in self.ids), 5)
         self.held_any, self.held_fps = 1 - held[0], held[1]
         self.held_tiles, self.held_density, self.held_pace_s = held[2], held[3], held[4]
+        if previous is not None:
+            self._spread_turns()
+
+    def _spread_turns(self) -> None:
+        """Whose turn has come does not come all at once: to open streams costs more than to watch them.
+
+        As many a step as end their turn in the mean, the most important and longest shed first.
+        """
+        waiting = np.flatnonzero((self.shed_s >= ROTATE_S) & (self.held_any <= 0))
+        most = math.ceil(float(self.held_any.sum()) / ROTATE_S) or 1
+        order = np.lexsort((-self.shed_s[waiting], -self.priority[waiting]))
+        self.shed_s[waiting[order[most:]]] = 0.0
 
     def _reserve(self, usual: Floats) -> Floats:
         """CPU a second that each camera's floor usually takes, where everything must be decoded always.

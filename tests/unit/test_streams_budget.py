@@ -319,14 +319,22 @@ def test_only_cameras_of_least_priority_are_shed(
 def test_shed_cameras_take_turns() -> None:
     ids = [f"c{k}" for k in range(10)]
     prices = dict.fromkeys(ids, COST)
-    waited, seen, allocation = dict.fromkeys(ids, 0.0), dict.fromkeys(ids, 0), None
+    waited, turn, seen = dict.fromkeys(ids, 0.0), dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
+    before, swaps = None, []
     for _ in range(600):
         asked = [Demand(id_, 5, active_share=0, shed_s=waited[id_]) for id_ in ids]
-        allocation = plan(asked, prices, Capacity(20 + 5 * 7.0), allocation)
-        for id_, service in allocation.services.items():
-            waited[id_] = waited[id_] + 1 if service.shed else 0.0
+        after = plan(asked, prices, Capacity(20 + 5 * 7.0), before)
+        swaps.append(
+            sum(before.services[id_].shed and not after.services[id_].shed for id_ in ids) if before else 0
+        )
+        before = after
+        for id_, service in after.services.items():
+            turn[id_] = 0 if service.shed else turn[id_] + 1
+            # who gets a turn keeps the time that it waited for the turn's length, see `edge.control.Turns`
+            waited[id_] = waited[id_] + 1 if service.shed else waited[id_] if turn[id_] < ROTATE_S else 0.0
             seen[id_] += not service.shed
     assert min(seen.values()) > 200
+    assert max(swaps) == 1  # one after the other: opening a stream is dear
     assert max(waited.values()) <= 2 * ROTATE_S
 
 
