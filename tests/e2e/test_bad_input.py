@@ -76,6 +76,7 @@ class Line:
     most_held: int = 0
     most_bytes: int = 0
     opened: bool = False
+    begun_s: float | None = None
 
     def __post_init__(self) -> None:
         self.mailbox = Mailbox({CAMERA: MAX_AGE_S}, self.clock)

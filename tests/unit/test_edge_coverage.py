@@ -48,7 +48,7 @@ def spent(ledger: Ledger, camera: str = "a") -> dict[str, dict[Cell, int]]:
 counters = st.integers(0, 40)
 readings = st.builds(
     Reading,
-    state=st.sampled_from(["connecting", "up", "up", "up", "retrying", "stopped"]),
+    state=st.sampled_from(["connecting", "up", "up", "up", "retrying", "shed", "stopped"]),
     since_mono_s=st.floats(-10, 200),
     wanted_fps=st.sampled_from([0.01, 0.2, 2.0, 5.0, 25.0]),
     granted_fps=st.sampled_from([None, 0.0, 1.0, 2.0, 5.0, 10.0]),
@@ -289,6 +289,11 @@ def test_a_shed_camera_is_blind_at_once_and_also_while_idle() -> None:
     story = Story(DENSITY).run(10).run(10, **CALM, granted_fps=None)
     assert story.cells(DENSITY) == {AT_RATE: 10_000, SHED: 10_000}
     assert story.run(10, granted_fps=5.0, idle=False).cells(DENSITY) == {AT_RATE: 20_000, SHED: 10_000}
+    # its stream is closed until it is served again, and that takes a while
+    story.run(10, state="shed", granted_fps=None, looks=0, packets=0).run(
+        3, state="connecting", looks=0, packets=0
+    )
+    assert story.cells(DENSITY) == {AT_RATE: 20_000, SHED: 20_000, CONNECTING: 3_000}
 
 
 def test_a_camera_that_goes_away_and_comes_back() -> None:
