@@ -366,7 +366,7 @@ class Event(EventDraft):
         if not 0 < sequence < 10**20:
             raise ValueError(f"sequence must be from 1 to 20 digits, got {sequence}")
         # the draft was validated at its birth: not again on the way to disk
-        return Event.model_construct(**dict(draft), sequence=f"{sequence:020}")
+        return Event.model_construct(**draft.__dict__, sequence=f"{sequence:020}")
 
     @classmethod
     def from_json(cls, body: bytes | str) -> Self:
