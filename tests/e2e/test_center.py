@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,16 @@ def until(condition: Callable[[], Any], what: str) -> Any:
     return found
 
 
+def workers_of(pid: int) -> list[psutil.Process]:
+    """The workers that live; multiprocessing's resource tracker is none."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # a zombie is one, too
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 class Running:
     """A centre that runs in a process of its own."""
 
@@ -81,9 +91,7 @@ class Running:
         return answer.json()
 
     def workers(self) -> list[psutil.Process]:
-        # multiprocessing's resource tracker is no worker
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        return workers_of(self.process.pid)
 
     def end(self, number: int = signal.SIGTERM) -> None:
         self.http.close()
@@ -333,7 +341,7 @@ async def test_in_this_process(
                 if line.startswith("data:"):
                     break
             assert "opened" in line
-            (worker,) = [c for c in psutil.Process().children() if "spawn_main" in " ".join(c.cmdline())]
+            (worker,) = workers_of(os.getpid())
             worker.kill()
             for wanted in (503, 200):
                 while (await http.get("/readyz")).status_code != wanted:  # noqa: ASYNC110 - another process

@@ -244,7 +244,7 @@ async def test_nodes_and_their_keys(http: httpx.AsyncClient, desk: Desk, node: P
     revoked = await http.post(f"{url}/{node.signer.key_id}/revocation", json=ME)
     assert revoked.json()["revoked_by"] == "李华"
     assert (await http.post(f"{url}/{'0' * 16}/revocation", json=ME)).status_code == 404
-    for bad in ("", "x" * 43, "ä" * 43, "0" * 63, "A" * 45):
+    for bad in ("", "!" * 43, "ä" * 43, "0" * 63, "A" * 45):
         assert (await http.post(url, json={"key": bad, **ME})).status_code == 422
     assert (await http.post("/api/v1/nodes/../keys", json={"key": node.signer.public, **ME})).status_code in (
         404,
