@@ -1,0 +1,1 @@
+"""The governance centre (综治中心): takes events in, makes cases of them, and follows these to the end."""
