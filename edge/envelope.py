@@ -74,6 +74,12 @@ _TIME = (
 LARGEST = 1e15
 """Bound of a measure's size: whole numbers below it are exact in every JSON reader."""
 
+MAX_NUMBER = 10**15
+"""Bound of sequence numbers inside of an event: exact in every JSON reader."""
+
+MAX_SPANS = 512
+"""Spans of sequence numbers that one event reports as given up."""
+
 T = TypeVar("T")
 
 
@@ -230,9 +236,10 @@ class IncidentData(Closed):
     coverage: Annotated[Coverage | None, NotNull] = None
 
 
-GapReason = Literal["outbox_full", "outbox_replaced", "stream_trimmed"]
+GapReason = Literal["outbox_full", "outbox_aged", "outbox_replaced", "stream_trimmed"]
 
 Millis = Annotated[int, Field(ge=1, le=10**12)]
+Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
 TaskName = Annotated[str, Field(pattern=rf"^[a-z]+\.[a-z_]+/{_ID}$", max_length=95)]
 Lack = Literal["reduced", "camera_slow", "failing", "overload"]
 Absence = Literal["starting", "connecting", "camera_offline", "shed", "stopped"]
@@ -269,6 +276,27 @@ class LedgerData(Closed):
         return self
 
 
+class GapData(Closed):
+    """Sequence numbers whose events the node cannot deliver any more, as first and last of each span.
+
+    `events` is how many numbers that are. The centre may have some of these events nevertheless.
+    """
+
+    ranges: tuple[tuple[Number, Number], ...] = Field(min_length=1, max_length=MAX_SPANS)
+    events: Number
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        before = 0
+        for first, last in self.ranges:
+            if not before < first <= last:
+                raise ValueError("ranges must ascend and not overlap")
+            before = last
+        if self.events != sum(last - first + 1 for first, last in self.ranges):
+            raise ValueError("events must be how many numbers the ranges cover")
+        return self
+
+
 class NodeData(Closed):
     """What `node.*` events say: the node's own numbers; they belong to no incident and have no level."""
 
@@ -276,6 +304,7 @@ class NodeData(Closed):
     measures: Measures
     reason: Annotated[GapReason | None, NotNull] = None
     ledger: Annotated[LedgerData | None, NotNull] = None
+    gap: Annotated[GapData | None, NotNull] = None
 
 
 def _which(data: object) -> str:
@@ -309,6 +338,8 @@ class EventDraft(Closed):
                 raise ValueError("a node event carries the node's data")
             if (self.type == TYPES["node.coverage"]) != (self.data.ledger is not None):
                 raise ValueError("node.coverage, and no other event, carries a ledger")
+            if self.type != TYPES["node.gap"] and self.data.gap is not None:
+                raise ValueError("no event but node.gap carries a gap")
         elif not isinstance(self.data, IncidentData) or "/cameras/" not in self.source:
             raise ValueError("an incident carries an incident's data and comes from a camera")
         return self
@@ -335,7 +366,7 @@ class Event(EventDraft):
         if not 0 < sequence < 10**20:
             raise ValueError(f"sequence must be from 1 to 20 digits, got {sequence}")
         # the draft was validated at its birth: not again on the way to disk
-        return Event.model_construct(**dict(draft), sequence=f"{sequence:020}")
+        return Event.model_construct(**draft.__dict__, sequence=f"{sequence:020}")
 
     @classmethod
     def from_json(cls, body: bytes | str) -> Self:

@@ -25,6 +25,7 @@ from edge.envelope import (
     Event,
     EventDraft,
     Evidence,
+    GapData,
     GapReason,
     IncidentData,
     LedgerData,
@@ -49,6 +50,7 @@ __all__ = [
     "Evidence",
     "ModelRef",
     "coverage_events",
+    "gap_events",
     "heartbeat_event",
     "incident_event",
     "node_event",
@@ -199,6 +201,34 @@ def node_event(
 def heartbeat_event(context: EventContext, utc: datetime, measures: Mapping[str, float]) -> EventDraft:
     """A sign of life, `node.heartbeat`, with the node's numbers."""
     return node_event(context, "node.heartbeat", utc, measures)
+
+
+def gap_events(
+    context: EventContext, utc: Callable[[], datetime]
+) -> Callable[[Sequence[tuple[int, int]], GapReason], EventDraft]:
+    """Makes `node.gap` events of what an outbox gave up, for `edge.outbox.Outbox.report_gaps`.
+
+    Args:
+        context: of the node.
+        utc: tells the time of each event.
+
+    Returns:
+        What takes 1 to 512 spans of sequence numbers, first and last of each, ascending, and the reason.
+        It raises EventError where they are none.
+    """
+    kind = "node.gap"
+
+    def make(spans: Sequence[tuple[int, int]], reason: GapReason) -> EventDraft:
+        missing = sum(last - first + 1 for first, last in spans)
+        try:
+            gap = GapData(ranges=tuple(spans), events=missing)
+        except ValidationError as exc:
+            raise EventError(f"{kind} event: {explain(exc)}") from None
+        measures = _fit_measures(kind, {"events_missing": missing})
+        data = {"district": context.district, "measures": measures, "reason": reason, "gap": gap}
+        return _draft(context, kind, context.node, utc(), data)
+
+    return make
 
 
 def coverage_events(context: EventContext, utc: datetime, report: Report) -> list[EventDraft]:

@@ -1,138 +1,105 @@
-"""The events' waiting room: what is appended here is on disk and stays until it is acknowledged.
+"""The events' waiting room: what is appended here is on disk and stays until it is handed on, or reported.
 
-One SQLite file in WAL mode, held exclusively by one node; the only door to sqlite3.
+The file is in `edge.outbox_file`, its events in `edge.outbox_rows`, numbers given up in `edge.outbox_gaps`.
 """
 
-import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import NamedTuple, Self
+from typing import Literal, Self, TypeVar, cast
 
 import structlog
 
-from edge.envelope import Event, EventDraft
-from edge.errors import OutboxError
+from edge.envelope import MAX_NUMBER, MAX_SPANS, Event, EventDraft, GapReason
 from edge.identifiers import unix_ms
+from edge.outbox_file import OutboxDamagedError, OutboxFile, OutboxFullError
+from edge.outbox_gaps import Gaps, Span, lacking, spans_of
+from edge.outbox_layout import AGED, GAP_RANK, NO_LEVEL, OWN_RANK, REPLACED, OutboxCounts, Tally
+from edge.outbox_rows import Pending, Rows
 from streams.clock import Clock, SystemClock
+
+__all__ = ["NO_LEVEL", "GapMaker", "Outbox", "OutboxCounts", "Pending", "Until"]
 
 log = structlog.get_logger(__name__)
 
-VERSION = 1
-"""Layout of the file, kept in `user_version`."""
+Until = Literal["stored", "receipted"]
+"""How long an event is kept: until Redis stored it, or until the centre's receipt covers it."""
 
-NO_LEVEL = 5
-"""Where events without a level (`node.*`) stand in the order of severity: below 4, evicted first."""
+GapMaker = Callable[[Sequence[Span], GapReason], EventDraft]
+"""Makes the event that reports numbers given up, at most 512 spans of them, ascending."""
+
+MAX_AGE_S = 30 * 86_400.0
+"""Seconds after which events are given up, unless configured otherwise."""
+
+MAX_ASKED = 10_000
+"""Numbers that one question of the centre can cover; the rest is left to its next one."""
 
 _DURABLE_LEVELS = (1, 2)
-_CHECK_BYTES = 64 * 2**20
-_LOCK_WAIT_S = 1.0
-_EVICT_ROWS = 64
+_CHUNK = 1000
+_EXPIRE_ROWS = 10_000
 
-# `state` is 0 for all rows now; sent (1) and receipted (2) are for a centre that writes receipts
-_SCHEMA = """
-CREATE TABLE events (
-    sequence INTEGER PRIMARY KEY,
-    state INTEGER NOT NULL DEFAULT 0,
-    level INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    created_ms INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE INDEX events_by_severity ON events (level DESC, sequence, size);
-CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO totals VALUES ('created', 0), ('acknowledged', 0), ('evicted_1', 0), ('evicted_2', 0);
-INSERT INTO totals VALUES ('evicted_3', 0), ('evicted_4', 0), ('evicted_5', 0), ('synced', 0);
-"""
-
-_CURES: Mapping[int, str] = {
-    sqlite3.SQLITE_BUSY: "is in use: another node runs on this data directory; give each node its own",
-    sqlite3.SQLITE_CORRUPT: "is damaged; move it and the files beside it away (`sqlite3 FILE .recover` may "
-    "save what waited in it) and start again with a new one",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free some space",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that its directory belongs to the node's user",
-    sqlite3.SQLITE_READONLY: "cannot be written; check the owner of the file and how its disk is mounted",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error; check the disk",
-}
+T = TypeVar("T")
 
 
-class Pending(NamedTuple):
-    """An event that waits: its number and its JSON."""
-
-    sequence: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxCounts:
-    """What went through the outbox since its file was made: created = acknowledged + pending + evicted.
-
-    Attributes:
-        created: events appended; the sequence number of the newest one.
-        acknowledged: events that were handed on.
-        pending: events that wait.
-        bytes: size of the waiting events' JSON.
-        oldest_age_s: seconds since the oldest waiting event was appended; 0 when none waits.
-        evicted: events given up for want of space, by level; 5 stands for the node's own.
-    """
-
-    created: int
-    acknowledged: int
-    pending: int
-    bytes: int
-    oldest_age_s: float
-    evicted: Mapping[int, int]
+class _NoRoomError(Exception):
+    """A report of gaps would push out what it must not."""
 
 
 class Outbox:
     """Appends, shows and deletes events; safe from any thread.
 
-    Events of levels 1 and 2 are on the disk when `append` returns, others at the latest when `pending` shows
-    them. So a number that was once published is never given to another event, even after a power cut.
+    Events of levels 1 and 2 are on the disk when `append` returns, others at the latest when `fresh` shows
+    them. So a number that was once sent is never given to another event, even after a power cut.
 
-    When more than `max_bytes` wait, the least severe go first, the oldest first within a level; their numbers
-    stay missing, which is how the centre notices.
+    When more than `max_bytes` are kept, the least severe go first, the oldest first within a level; reports
+    of gaps go after the node's other events. What is given up, for want of space or for its age, is
+    reported: see `report_gaps`.
+
+    A damaged file is moved aside, at the start or whenever the damage shows, and a new one goes on with
+    higher numbers. A full disk gives up the least severe, too.
     """
 
-    def __init__(self, path: Path, max_bytes: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_bytes: int,
+        clock: Clock | None = None,
+        *,
+        max_age_s: float = MAX_AGE_S,
+        until: Until = "stored",
+    ) -> None:
         """Open the file, or make it.
 
         Args:
             path: the file; its directory is made when missing.
-            max_bytes: bound of the waiting events' JSON; the file is about a quarter larger.
+            max_bytes: bound of the kept events' JSON; the file is about a quarter larger.
             clock: wall time of appending; the host's own by default.
+            max_age_s: seconds after which an event is given up.
+            until: when an event may be deleted.
 
         Raises:
             OutboxError: with the file and the cure.
         """
-        self._path = path
         self._max_bytes = max_bytes
+        self._max_age_ms = int(max_age_s * 1000)
+        self._until = until
         self._clock = clock or SystemClock()
         self._lock = Lock()
         self._wake: Callable[[], None] = lambda: None
-        self._full_sync: bool | None = None
+        self._file = OutboxFile(path, self._clock)
+        self._gaps = Gaps(self._file)
+        self._rows = Rows(self._file, self._gaps)
+        self._tally = self._file.tally
         self._durable = 0
-        self._created = self._acknowledged = self._pending = self._bytes = 0
-        self._evicted: Counter[int] = Counter()
-        with self._explained():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(
-                path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
+        if until == "stored" and self._tally.sent:
+            self._do(self._let_go_of_sent)
 
     def listen(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called after each append, on the appending thread; it must return at once."""
+        """Have `wake` called when there is something new to send, on that thread; it must return at once."""
         self._wake = wake
 
     def append(self, drafts: Sequence[EventDraft]) -> list[Event]:
@@ -143,75 +110,111 @@ class Outbox:
         """
         if not drafts:
             return []
-        with self._lock, self._explained():
-            self._synchronise(any(draft.level in _DURABLE_LEVELS for draft in drafts))
-            try:
-                events = self._insert(drafts)
-            except sqlite3.OperationalError as exc:
-                if _primary(exc) != sqlite3.SQLITE_FULL:
-                    raise
-                self._make_room()
-                events = self._insert(drafts)
+        full = any(draft.level in _DURABLE_LEVELS for draft in drafts)
+
+        def act() -> list[Event]:
+            self._file.synchronise(full)
+            self._file.reserve(self._tally.newest + len(drafts))
+            with self._change() as tally:
+                events = self._rows.insert(tally, drafts, self._now_ms())
+                self._rows.evict(tally, tally.bytes - self._max_bytes)
+            return events
+
+        events = self._do(act, self._make_room)
         self._wake()
         return events
 
-    def pending(self, limit: int = 256, after: int = 0) -> list[Pending]:
-        """The oldest waiting events numbered above `after`, in order, at most `limit`; all on the disk."""
-        with self._lock, self._explained():
-            rows = self._db.execute(
-                "SELECT sequence, body FROM events WHERE sequence > ? AND state = 0"
-                " ORDER BY sequence LIMIT ?",
-                (after, limit),
-            ).fetchall()
-            if rows and rows[-1][0] > self._durable:
-                self._synchronise(True)
-                with self._transaction():
-                    # a commit that changes nothing would write nothing, and so sync nothing
-                    self._db.execute("UPDATE totals SET value = value + 1 WHERE name = 'synced'")
-                self._durable = self._created
-        return [Pending(*row) for row in rows]
+    def fresh(self, limit: int = 256) -> list[Pending]:
+        """Never sent events, most severe first, then the oldest, at most `limit`; all are on the disk."""
+        return self._do(lambda: self._on_disk(self._rows.fresh(limit)))
 
-    def acknowledge(self, sequences: Iterable[int]) -> int:
-        """Delete events that were handed on; returns how many were still there."""
-        chosen = json.dumps(list(sequences))
-        with self._lock, self._explained():
-            self._synchronise(False)
-            with self._transaction():
-                where = "WHERE sequence IN (SELECT value FROM json_each(?))"
-                gone, size = self._db.execute(
-                    f"SELECT count(*), coalesce(sum(size), 0) FROM events {where}",  # noqa: S608 - constant
-                    (chosen,),
-                ).fetchone()
-                self._db.execute(f"DELETE FROM events {where}", (chosen,))  # noqa: S608 - constant
-                self._db.execute("UPDATE totals SET value = value + ? WHERE name = 'acknowledged'", (gone,))
-            self._acknowledged += gone
-            self._pending -= gone
-            self._bytes -= size
-        return int(gone)
+    def replays(self, limit: int = 256) -> list[Pending]:
+        """Events that were asked for again, the oldest first, at most `limit`; all on the disk."""
+        return self._do(lambda: self._on_disk(self._rows.again(limit)))
+
+    def sent(self, sequences: Iterable[int]) -> int:
+        """Redis stored these events; returns how many of them waited for that.
+
+        Kept until stored, they are deleted; kept until receipted, they stay, marked as sent.
+        """
+        chosen = list(sequences)
+
+        def act() -> int:
+            self._file.synchronise(False)
+            with self._change() as tally:
+                if self._until == "stored":
+                    return self._rows.acknowledge(tally, chosen)
+                marked = self._rows.mark_sent(tally, [one for one in chosen if one > tally.floor])
+                # of the others no receipt will tell: Redis' word is the last
+                return marked + self._rows.acknowledge(tally, [one for one in chosen if one <= tally.floor])
+
+        return self._do(act)
+
+    def receipted(self, through: int) -> int:
+        """The centre has all events up to a number, or knows that they are lost; returns how many went.
+
+        A receipt for numbers that were never given speaks of an outbox that this node has lost with its
+        whole directory. Nothing is deleted for it then; numbering goes on above it.
+        """
+        if not 0 <= through <= MAX_NUMBER:
+            log.error("the centre's receipt is none", receipt=through)
+            return 0
+        self._do(lambda: self._note_receipt(through))
+        gone = 0
+        while chunk := self._do(lambda: self._let_go_of_receipted(through)):
+            gone += chunk
+        return gone
+
+    def ask_again(self, first: int, last: int) -> int:
+        """The centre lacks these events: those that are kept are to be sent again; returns how many.
+
+        Numbers that are neither kept nor receipted nor known as gaps become gaps. Only the first 10,000 are
+        looked at.
+        """
+        again = self._do(lambda: self._ask_again(first, last))
+        if again:
+            self._wake()
+        return again
+
+    def expire(self) -> int:
+        """Give up events older than the bound, about 10,000 in one go; returns how many."""
+        gone = 0
+        while gone < _EXPIRE_ROWS and (chunk := self._do(self._expire)):
+            gone += chunk
+        self._do(self._file.lay_ballast)
+        return gone
+
+    def report_gaps(self, make: GapMaker) -> list[Event]:
+        """Append events that report what was given up, at most 512 spans; in one transaction with noting so.
+
+        There is nothing to report while an earlier report was not sent yet, or while there is no room for
+        one beside what is more severe; gaps grow together meanwhile. A report that is given up itself comes
+        again.
+
+        Args:
+            make: makes an event for spans of one reason; must not use the outbox.
+
+        Raises:
+            OutboxError: the disk refuses; nothing is lost.
+        """
+        events = self._do(lambda: self._report(make))
+        if events:
+            self._wake()
+        return events
 
     def counts(self) -> OutboxCounts:
-        """What went through, and what waits."""
-        with self._lock, self._explained():
-            oldest = self._db.execute("SELECT created_ms FROM events ORDER BY sequence LIMIT 1").fetchone()
-            age_s = (unix_ms(self._clock.utc()) - oldest[0]) / 1000 if oldest else 0.0
-            return OutboxCounts(
-                created=self._created,
-                acknowledged=self._acknowledged,
-                pending=self._pending,
-                bytes=self._bytes,
-                oldest_age_s=max(0.0, age_s),
-                evicted=MappingProxyType(dict(self._evicted)),
-            )
+        """What went through, and what is kept."""
+        return self._do(self._count)
 
     def evicted(self) -> Mapping[int, int]:
-        """Events given up for want of space, by level 1 to 4; 5 stands for the node's own."""
+        """Events given up, by level 1 to 4; 5 stands for the node's own."""
         with self._lock:
-            return MappingProxyType(dict(self._evicted))
+            return _by_level(self._tally)
 
     def close(self) -> None:
         """Put everything on disk and let go of the file; twice is safe."""
-        with self._lock, self._explained():
-            self._db.close()
+        with self._lock, self._file.explained():
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -221,130 +224,165 @@ class Outbox:
     ) -> None:
         self.close()
 
-    def _prepare(self) -> None:
-        # exclusive: one node per file, and no shared memory file to be left behind
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise OutboxError(f"{self._path} cannot be kept in WAL mode; use a local disk")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise OutboxError(
-                f"{self._path} has layout {version} of a newer version; use that one, or another file"
-            )
-        self._synchronise(True)
-        if version == 0:
-            with self._transaction():
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-        elif self._path.stat().st_size <= _CHECK_BYTES:
-            # larger ones are checked as they are read: a full check of them would delay the start by seconds
-            verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if verdict != "ok":
-                raise OutboxError(f"{self._path} {_CURES[sqlite3.SQLITE_CORRUPT]}")
-        self._load()
+    # what follows runs under the lock
 
-    def _load(self) -> None:
-        with self._transaction():
-            totals = dict(self._db.execute("SELECT name, value FROM totals"))
-            self._pending, self._bytes = self._db.execute(
-                "SELECT count(*), coalesce(sum(size), 0) FROM events INDEXED BY events_by_severity"
-            ).fetchone()
-        try:
-            self._created, self._acknowledged = totals["created"], totals["acknowledged"]
-            self._evicted = Counter({level: totals[f"evicted_{level}"] for level in range(1, NO_LEVEL + 1)})
-        except KeyError:
-            raise OutboxError(f"{self._path} {_CURES[sqlite3.SQLITE_CORRUPT]}") from None
+    def _do(self, act: Callable[[], T], make_room: Callable[[], None] | None = None) -> T:
+        """Act on the file; when the disk is full or the file damaged, mend that once and act again."""
+        with self._lock:
+            try:
+                with self._file.explained():
+                    return act()
+            except OutboxFullError:
+                mend = make_room or self._file.relieve
+            except OutboxDamagedError as exc:
+                mend = partial(self._begin_anew, exc)
+            with self._file.explained():
+                mend()
+                return act()
 
-    def _insert(self, drafts: Sequence[EventDraft]) -> list[Event]:
-        now_ms = unix_ms(self._clock.utc())
-        events = [Event.number(draft, self._created + n) for n, draft in enumerate(drafts, 1)]
-        rows = [
-            (int(event.sequence), event.level or NO_LEVEL, len(body), now_ms, body)
-            for event in events
-            for body in (event.to_json(),)
-        ]
-        size = self._bytes + sum(row[2] for row in rows)
-        with self._transaction():
-            self._db.executemany(
-                "INSERT INTO events (sequence, level, size, created_ms, body) VALUES (?, ?, ?, ?, ?)", rows
-            )
-            gone, freed = self._evict(size - self._max_bytes)
-            self._db.execute("UPDATE totals SET value = ? WHERE name = 'created'", (rows[-1][0],))
-        self._created = rows[-1][0]
-        self._settle(gone, size - freed, self._pending + len(rows))
-        if self._full_sync:
-            self._durable = self._created
-        return events
-
-    def _evict(self, excess: int) -> tuple[Counter[int], int]:
-        """Delete the least severe until `excess` bytes are gone: what went by level, and its bytes."""
-        gone: Counter[int] = Counter()
-        freed = 0
-        while freed < excess:
-            chosen: list[tuple[int]] = []
-            for sequence, level, size in self._db.execute(
-                "SELECT sequence, level, size FROM events ORDER BY level DESC, sequence LIMIT ?",
-                (_EVICT_ROWS,),
-            ).fetchall():
-                if freed < excess:
-                    chosen.append((sequence,))
-                    gone[level] += 1
-                    freed += size
-            if not chosen:
-                break
-            self._db.executemany("DELETE FROM events WHERE sequence = ?", chosen)
-        for level, number in gone.items():
-            self._db.execute(
-                "UPDATE totals SET value = value + ? WHERE name = ?", (number, f"evicted_{level}")
-            )
-        return gone, freed
-
-    def _settle(self, gone: Counter[int], size: int, pending: int) -> None:
-        self._evicted.update(gone)
-        self._bytes = size
-        self._pending = pending - gone.total()
-        if gone:
-            log.error("events evicted for want of space", by_level=dict(gone), pending=self._pending)
+    def _begin_anew(self, why: OutboxDamagedError) -> None:
+        self._file.replace(why)
+        self._tally = self._file.tally
+        self._durable = 0
 
     def _make_room(self) -> None:
-        """The disk is full: give up a sixteenth of what waits; the file's free pages then take new events."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with self._transaction():
-            gone, freed = self._evict(self._bytes // 16 + 1)
-        self._settle(gone, self._bytes - freed, self._pending)
-
-    def _synchronise(self, full: bool) -> None:
-        # a PRAGMA costs a few microseconds and is refused inside of a transaction: only when it changes
-        if full is not self._full_sync:
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-            self._full_sync = full
+        """Give up a sixteenth of what is kept; the file's free pages then take new events."""
+        self._file.relieve()
+        with self._change() as tally:
+            self._rows.evict(tally, tally.bytes // 16 + 1)
+        self._file.lay_ballast()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _change(self) -> Iterator[Tally]:
+        """A transaction with a copy of the books: file and books change together, or not at all."""
+        before, tally = self._tally, self._tally.copy()
+        with self._file.transaction():
+            yield tally
+            self._file.save(tally)
+        self._tally = tally
+        if self._file.full_sync:
+            self._durable = tally.newest
+        if tally.evicted != before.evicted:
+            gone = Counter(_by_level(tally))
+            gone.subtract(_by_level(before))
+            log.error("events given up", by_level=dict(+gone), pending=tally.pending, sent=tally.sent)
+
+    def _now_ms(self) -> int:
+        return unix_ms(self._clock.utc())
+
+    def _on_disk(self, rows: list[Pending]) -> list[Pending]:
+        if any(row.sequence > self._durable for row in rows):
+            self._file.synchronise(True)
+            with self._change() as tally:
+                # a commit that changes nothing would write nothing, and so sync nothing
+                tally.synced += 1
+        return rows
+
+    def _note_receipt(self, through: int) -> None:
+        if through <= self._tally.receipted:
+            return
+        self._file.synchronise(False)
+        if through > self._tally.newest:
+            self._overtake(through)
+        with self._change() as tally:
+            tally.receipted = through
+            self._gaps.forget(through)
+
+    def _overtake(self, through: int) -> None:
+        """Go on above numbers of an outbox of which nothing is left here."""
+        start = max(through, self._file.reserved)
+        self._file.reserve(start)
+        log.error(
+            "the centre has events that this outbox never saw: its directory was lost or is an old copy",
+            newest=self._tally.newest,
+            receipt=through,
+            goes_on_above=start,
+        )
+        self._let_go_of_sent()
+        with self._change() as tally:
+            tally.floor, tally.newest = tally.newest, start
+            if start > through:
+                self._gaps.add([(through + 1, start)], REPLACED)
+
+    def _let_go_of_sent(self) -> None:
+        """Let go of all that Redis stored: no receipt will come. Looks at every event, in a rare case."""
+        after = 0
+        while sent := self._rows.sent_after(after, _CHUNK):
+            after = sent[-1]
+            with self._change() as tally:
+                self._rows.acknowledge(tally, sent)
+
+    def _let_go_of_receipted(self, through: int) -> int:
+        first, last = self._tally.floor + 1, min(through, self._tally.receipted)
+        chosen = self._rows.between(first, last, _CHUNK)
+        if not chosen:
+            return 0
+        self._file.synchronise(False)
+        with self._change() as tally:
+            return self._rows.acknowledge(tally, chosen)
+
+    def _ask_again(self, first: int, last: int) -> int:
+        first = max(first, self._tally.receipted + 1)
+        last = min(last, self._tally.newest, first + MAX_ASKED - 1)
+        if first > last:
+            return 0
+        kept = spans_of(self._rows.between(first, last, MAX_ASKED))
+        missing = lacking(first, last, sorted([*kept, *self._gaps.covering(first, last)]))
+        self._file.synchronise(False)
+        with self._change() as tally:
+            self._gaps.add(missing, REPLACED)
+            return self._rows.mark_again(tally, (first, last))
+
+    def _expire(self) -> int:
+        now_ms = self._now_ms()
+        old, strange = self._rows.aged(now_ms, self._max_age_ms, _CHUNK)
+        if old or strange:
+            self._file.synchronise(False)
+            with self._change() as tally:
+                self._rows.give_up(tally, old, AGED)
+                self._rows.restamp(strange, now_ms)
+        return len(old)
+
+    def _report(self, make: GapMaker) -> list[Event]:
+        if not self._gaps.any() or self._rows.waits(GAP_RANK):
+            return []
+        by_reason: dict[GapReason, list[Span]] = {}
+        for first, last, reason in self._gaps.oldest(MAX_SPANS):
+            by_reason.setdefault(cast("GapReason", reason), []).append((first, last))
+        drafts = [make(spans, reason) for reason, spans in by_reason.items()]
+        self._file.synchronise(False)
+        self._file.reserve(self._tally.newest + len(drafts))
         try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+            return self._append_reports(drafts, by_reason)
+        except _NoRoomError:
+            return []
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError as exc:
-            raise OutboxError(f"{self._path} is closed") from exc
-        except sqlite3.Error as exc:
-            code = _primary(exc)
-            code = sqlite3.SQLITE_CORRUPT if code == sqlite3.SQLITE_NOTADB else code
-            raise OutboxError(f"{self._path} {_CURES.get(code, f'failed: {exc}')}") from exc
-        except OSError as exc:
-            raise OutboxError(f"{self._path} cannot be opened: {exc.strerror}") from exc
+    def _append_reports(
+        self, drafts: Sequence[EventDraft], by_reason: Mapping[GapReason, Sequence[Span]]
+    ) -> list[Event]:
+        with self._change() as tally:
+            events = self._rows.insert(tally, drafts, self._now_ms())
+            for event, (reason, spans) in zip(events, by_reason.items(), strict=True):
+                self._gaps.tell(spans, reason, int(event.sequence))
+            # nothing of a level gives way to a report, or reports would push each other out for ever
+            self._rows.evict(tally, tally.bytes - self._max_bytes, OWN_RANK)
+            if tally.bytes > self._max_bytes:
+                raise _NoRoomError
+        return events
+
+    def _count(self) -> OutboxCounts:
+        tally, oldest_ms = self._tally, self._rows.oldest_fresh_ms()
+        return OutboxCounts(
+            created=tally.created,
+            acknowledged=tally.acknowledged,
+            pending=tally.pending,
+            bytes=tally.bytes,
+            oldest_age_s=0.0 if oldest_ms is None else max(0.0, (self._now_ms() - oldest_ms) / 1000),
+            evicted=_by_level(tally),
+            sent=tally.sent,
+            newest=tally.newest,
+        )
 
 
-def _primary(exc: sqlite3.Error) -> int:
-    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
+def _by_level(tally: Tally) -> Mapping[int, int]:
+    return MappingProxyType(dict(enumerate(tally.evicted, 1)))

@@ -27,10 +27,12 @@ from edge.envelope import (
     MAX_BOXES,
     MAX_BYTES,
     MAX_LEDGER_BYTES,
+    MAX_SPANS,
     TYPES,
     Coverage,
     CoveredMs,
     Evidence,
+    GapData,
     IncidentData,
     LedgerData,
     LedgerRow,
@@ -46,6 +48,7 @@ from edge.events import (
     EventContext,
     EventDraft,
     coverage_events,
+    gap_events,
     heartbeat_event,
     incident_event,
     node_event,
@@ -163,6 +166,13 @@ covered = st.builds(Report, st.integers(1, 10**9), st.lists(rows, min_size=1, ma
 
 
 @st.composite
+def numbers_missing(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """Spans of sequence numbers, ascending, with at least one number between them."""
+    edges = draw(st.lists(st.integers(1, 10**15), min_size=2, max_size=12, unique=True).map(sorted))
+    return list(zip(edges[::2], edges[1::2], strict=False))
+
+
+@st.composite
 def drafts(draw: st.DrawFn) -> EventDraft:
     seed = draw(st.integers(0, 2**32))
     if draw(st.booleans()):
@@ -173,6 +183,8 @@ def drafts(draw: st.DrawFn) -> EventDraft:
     kind = draw(st.sampled_from(["node.heartbeat", "node.coverage", "node.gap"]))
     if kind == "node.coverage":
         return coverage_events(context(seed, camera_id=None), draw(moments), draw(covered))[0]
+    if kind == "node.gap" and draw(st.booleans()):
+        return gap_events(context(seed, camera_id=None), lambda: NOW)(draw(numbers_missing()), "outbox_aged")
     reason = draw(st.none() | st.just("outbox_full"))
     return node_event(context(seed, camera_id=None), kind, draw(moments), draw(measures), reason)
 
@@ -235,7 +247,18 @@ def test_models_and_schema_agree_on_what_is_wrong(draft: EventDraft, data: st.Da
         at["person_id"] = 7
     else:
         at.append(0.5)
-    assert model_accepts(document) == BY_SCHEMA.is_valid(document)
+    # whether spans ascend and add up is more than a schema can say
+    assert model_accepts(document) == (BY_SCHEMA.is_valid(document) and spans_add_up(document))
+
+
+def spans_add_up(document: Any) -> bool:
+    if "gap" not in document["data"]:
+        return True
+    gap = document["data"]["gap"]
+    edges = [number for span in gap["ranges"] for number in span]
+    ascending = all(a < b for a, b in zip(edges[1::2], edges[2::2], strict=False))
+    forward = all(first <= last for first, last in gap["ranges"])
+    return ascending and forward and gap["events"] == sum(last - first + 1 for first, last in gap["ranges"])
 
 
 def change_at(path: str, value: Any) -> Callable[[Any], None]:
@@ -264,6 +287,7 @@ FULL = incident_event(
     evidence=Evidence(snapshot="a.jpg", clip="a.mp4", sha256=SHA, redacted=True, expires=rfc3339(NOW)),
 )
 HEARTBEAT = heartbeat_event(context(camera_id=None), NOW, {"uptime_s": 3.5, "cameras": 2})
+GAP = gap_events(context(camera_id=None), lambda: NOW)([(43, 44), (50, 60)], "outbox_full")
 AT_RATE, AWAY = Cell("analysed", "at_rate"), Cell("blind", "camera_offline")
 SPAN = Report(
     60_000,
@@ -370,6 +394,42 @@ def test_both_refuse_a_broken_ledger(mutate: Callable[[Any], None]) -> None:
 
 
 @pytest.mark.parametrize(
+    "mutate",
+    [
+        change_at("type", "org.sharpeyes.node.heartbeat.v1"),
+        change_at("data.reason", "outbox_lost"),
+        change_at("data.gap", None),
+        change_at("data.gap.ranges", []),
+        change_at("data.gap.ranges", [[1, 1]] * (MAX_SPANS + 1)),
+        change_at("data.gap.ranges.0", [43]),
+        change_at("data.gap.ranges.0", [43, 44, 45]),
+        change_at("data.gap.ranges.0.0", 0),
+        change_at("data.gap.ranges.1.1", 10**15 + 1),
+        change_at("data.gap.ranges.1.1", "60"),
+        change_at("data.gap.events", 0),
+        change_at("data.gap.cause", "x"),
+        drop("data.gap.events"),
+    ],
+)
+def test_both_refuse_a_broken_gap(mutate: Callable[[Any], None]) -> None:
+    document = as_json(GAP)
+    assert BY_SCHEMA.is_valid(document)
+    assert model_accepts(document)
+    mutate(document)
+    assert not BY_SCHEMA.is_valid(document)
+    assert not model_accepts(document)
+
+
+@pytest.mark.parametrize("ranges", [[[44, 43], [50, 60]], [[50, 60], [43, 44]], [[43, 50], [50, 52]]])
+def test_a_gap_whose_spans_do_not_ascend_is_refused(ranges: list[list[int]]) -> None:
+    document = as_json(GAP)
+    document["data"]["gap"]["ranges"] = ranges
+    assert not model_accepts(document)
+    document["data"]["gap"] = {"ranges": [[43, 44]], "events": 13}
+    assert not model_accepts(document)
+
+
+@pytest.mark.parametrize(
     ("model", "part"),
     [
         (Event, SCHEMA),
@@ -378,6 +438,7 @@ def test_both_refuse_a_broken_ledger(mutate: Callable[[Any], None]) -> None:
         (LedgerData, SCHEMA["definitions"]["ledger"]),
         (LedgerRow, SCHEMA["definitions"]["ledger_row"]),
         (CoveredMs, SCHEMA["definitions"]["covered"]),
+        (GapData, SCHEMA["definitions"]["gap"]),
         (Site, SCHEMA["definitions"]["site"]),
         (Evidence, SCHEMA["definitions"]["evidence"]),
         (ModelRef, SCHEMA["definitions"]["model"]),
@@ -447,6 +508,32 @@ def test_a_node_event_has_no_level_and_no_incident() -> None:
     assert document["subject"] == "xihu-07"
     assert document["data"] == {"district": "360103", "measures": {"uptime_s": 3.5, "cameras": 2}}
     assert (HEARTBEAT.kind, HEARTBEAT.level) == ("node.heartbeat", None)
+
+
+def test_a_gap_event_tells_which_events_are_missing_and_why() -> None:
+    data = as_json(GAP)["data"]
+    assert data == {
+        "district": "360103",
+        "measures": {"events_missing": 13},
+        "reason": "outbox_full",
+        "gap": {"ranges": [[43, 44], [50, 60]], "events": 13},
+    }
+    assert (GAP.kind, GAP.level, GAP.subject, GAP.source) == ("node.gap", None, "xihu-07", "/nodes/xihu-07")
+
+
+def test_the_largest_gap_event_fits() -> None:
+    top = 10**15
+    spans = [(top - 3 * n, top - 3 * n + 1) for n in range(MAX_SPANS, 0, -1)]
+    draft = gap_events(context(camera_id=None), lambda: NOW)(spans, "outbox_replaced")
+    assert len(Event.number(draft, 10**20 - 1).to_json()) < MAX_BYTES / 2
+
+
+@pytest.mark.parametrize(
+    "spans", [[], [(0, 1)], [(2, 1)], [(1, 2), (2, 3)], [(5, 6), (1, 2)], [(n, n) for n in range(1, 2000, 2)]]
+)
+def test_what_are_no_spans_make_no_gap_event(spans: list[tuple[int, int]]) -> None:
+    with pytest.raises(EventError, match=r"node\.gap event"):
+        gap_events(context(camera_id=None), lambda: NOW)(spans, "outbox_full")
 
 
 def test_a_coverage_event_tells_whose_time_went_where() -> None:
@@ -634,13 +721,14 @@ def test_asyncapi_refers_to_the_schema_and_all_its_references_resolve() -> None:
     assert "event.v1.json" in refs
     for ref in refs - {"event.v1.json"}:
         assert resolve(ref)
-    for operation in ASYNCAPI["operations"].values():
-        assert operation["action"] == "send"
+    for name, operation in ASYNCAPI["operations"].items():
+        assert operation["action"] == ("send" if name.startswith("send") else "receive")
 
 
 def test_asyncapi_names_every_type_once_and_its_examples_are_valid() -> None:
     named: list[str] = []
-    for message in ASYNCAPI["components"]["messages"].values():
+    for sent in ASYNCAPI["channels"]["events"]["messages"].values():
+        message = resolve(sent["$ref"])
         named += message["x-types"]
         for example in message["examples"]:
             assert example["payload"]["type"] in message["x-types"]
@@ -649,10 +737,25 @@ def test_asyncapi_names_every_type_once_and_its_examples_are_valid() -> None:
     assert named == list(TYPES.values())
 
 
+def test_asyncapi_closes_what_the_centre_says_and_its_examples_are_valid() -> None:
+    schemas = ASYNCAPI["components"]["schemas"]
+    feedback = jsonschema.Draft7Validator({"$ref": "#/components/schemas/feedback", **ASYNCAPI})
+    examples = ASYNCAPI["components"]["messages"]["feedback"]["examples"]
+    assert [example["payload"]["kind"] for example in examples] == ["replay", "verdict", "profile"]
+    for example in examples:
+        feedback.validate(example["payload"])
+        assert not feedback.is_valid({**example["payload"], "command": "x"})
+        assert not feedback.is_valid({**example["payload"], "kind": "reset"})
+        assert schemas[example["payload"]["kind"]]["additionalProperties"] is False
+    receipt = ASYNCAPI["components"]["messages"]["receipt"]
+    jsonschema.Draft7Validator(receipt["payload"]).validate(receipt["examples"][0]["payload"])
+
+
 def test_asyncapi_addresses_are_the_keys_in_use() -> None:
-    events = ASYNCAPI["channels"]["events"]
-    tag = events["parameters"]["districtTag"]["examples"][0]
-    assert events["address"].replace("{districtTag}", tag) == stream_key(tag.strip("{}"))
+    tag = ASYNCAPI["channels"]["events"]["parameters"]["districtTag"]["examples"][0]
+    for name in ("events", "receipts", "feedback"):
+        address = ASYNCAPI["channels"][name]["address"].replace("{districtTag}", tag)
+        assert address == stream_key(tag.strip("{}")).removesuffix("events") + name
 
 
 def test_a_deep_copy_is_equal() -> None:
@@ -664,7 +767,7 @@ def test_the_events_in_the_documentation_are_valid() -> None:
     text = (docs / "events.md").read_text("utf-8")
     pages = text + (docs / "coverage.md").read_text("utf-8")
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", pages, re.DOTALL)]
-    assert len(shown) == 3
+    assert len(shown) == 4
     for document in shown:
         BY_SCHEMA.validate(document)
         assert model_accepts(document)
