@@ -81,6 +81,7 @@ class Node(Answer):
     redis_up: bool = Field(description="Whether that works now.")
     outbox_pending: int = Field(ge=0, description="Events not yet acknowledged by Redis.")
     events_published: int = Field(ge=0, description="Events acknowledged since the start.")
+    profile: Literal["usual", "surge"] = Field(description="Which thresholds hold, as the centre has said.")
 
 
 class Problem(BaseModel):

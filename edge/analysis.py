@@ -74,6 +74,8 @@ class Analysis:
         Raises:
             RuleError: a rule names a class that the detector does not know.
         """
+        self.density_factor = 1.0
+        """What the thresholds of `crowd.density` are multiplied by; below 1 while trouble is expected."""
         self._site = site
         self._rules = camera.rules
         self._counts = [_counts(camera, k, class_names) for k in range(len(camera.rules))]
@@ -95,9 +97,10 @@ class Analysis:
         inside = {zone.id: zone.holds(feet, ground) for zone in self._site.zones}
         crowds = self._crowds(tracks, inside, ground)
         observations = []
+        factor = self.density_factor
         for k, rule in enumerate(self._rules):
             if isinstance(rule, DensityRule):
-                observations.append(_density_observation(rule, crowds[rule.zone], tracks))
+                observations.append(_density_observation(rule, crowds[rule.zone], tracks, factor))
             elif isinstance(rule, IntrusionRule):
                 observations.append(self._intrusion(k, rule, inside[rule.zone], tracks, keys, pts_s))
             else:
@@ -191,9 +194,14 @@ class Analysis:
         ]
 
 
-def _density_observation(rule: DensityRule, crowd: _Crowd, tracks: Tracks) -> Observation:
-    """Density where the ground is known, share of capacity where that is declared; the worse of the two."""
+def _density_observation(rule: DensityRule, crowd: _Crowd, tracks: Tracks, factor: float) -> Observation:
+    """Density where the ground is known, share of capacity where that is declared; the worse of the two.
+
+    All thresholds are multiplied by `factor`; an event that was judged by other ones than usual says so.
+    """
     measures = {"count": float(len(crowd.rows))}
+    if factor != 1:
+        measures["threshold_ratio"] = factor
     yardstick, boxed = "count", crowd.rows
     levels: list[int | None] = []
     sustained: list[int | None] = []
@@ -202,8 +210,9 @@ def _density_observation(rule: DensityRule, crowd: _Crowd, tracks: Tracks) -> Ob
         share = len(crowd.rows) / crowd.zone.capacity
         measures["capacity_share"] = round(share, 4)
         yardstick = "capacity_share"
-        levels.append(level_of(share, rule.capacity_shares))
-        sustained.append(level_of(share, [s * keep for s in rule.capacity_shares]))
+        shares = [s * factor for s in rule.capacity_shares]
+        levels.append(level_of(share, shares))
+        sustained.append(level_of(share, [s * keep for s in shares]))
     if crowd.density is not None:
         worst = crowd.density.worst_cell_per_m2
         measures["density_worst_cell_per_m2"] = round(worst, 3)
@@ -211,7 +220,8 @@ def _density_observation(rule: DensityRule, crowd: _Crowd, tracks: Tracks) -> Ob
         measures["density_stderr_per_m2"] = round(crowd.density.stderr_per_m2, 4)
         yardstick = "density_worst_cell_per_m2"
         boxed = crowd.rows[crowd.density.worst_cell]
-        steps = (rule.blue_per_m2, rule.yellow_per_m2, rule.orange_per_m2, rule.red_per_m2)
+        usual = (rule.blue_per_m2, rule.yellow_per_m2, rule.orange_per_m2, rule.red_per_m2)
+        steps = [step * factor for step in usual]
         levels.append(level_of(worst, steps))
         sustained.append(level_of(worst, [s * keep for s in steps]))
     level = most_severe(*levels)

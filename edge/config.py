@@ -98,9 +98,14 @@ class RedisConfig(Section):
     """Where events go. Without a URL an embedded Valkey server is started."""
 
     url: SecretStr | None = Field(
-        None, description="redis://, rediss:// or unix:// URL; empty: embedded Valkey."
+        None,
+        description="redis://, rediss:// or unix:// URL, or of a group: redis+sentinel://, redis+cluster://;"
+        " empty: embedded Valkey.",
     )
     max_entries: int = Field(1_000_000, ge=1000, description="Approximate length of the stream (MAXLEN ~).")
+    replay_per_s: float = Field(
+        500.0, ge=1, le=100_000, description="Events sent again a second when the centre asks, at most."
+    )
 
 
 class OutboxConfig(Section):
@@ -108,6 +113,20 @@ class OutboxConfig(Section):
 
     max_bytes: int = Field(
         512 * 2**20, ge=2**20, description="Upper bound of the waiting events' size in bytes."
+    )
+    until: Literal["stored", "receipted"] = Field(
+        "stored", description="Keep events until Redis stored them, or until a centre receipted them."
+    )
+    max_age_s: float = Field(
+        2_592_000.0, ge=60, le=10**9, description="Older events are given up; a node.gap says so."
+    )
+
+
+class SurgeConfig(Section):
+    """What the centre's surge profile changes (平战结合): a sharper look while it expects trouble."""
+
+    density_factor: float = Field(
+        0.8, ge=0.1, le=1, description="crowd.density thresholds and capacity shares times this."
     )
 
 
@@ -356,6 +375,7 @@ class Config(Section):
     http: HttpConfig = HttpConfig()
     model: ModelConfig = ModelConfig()
     budget: BudgetConfig = BudgetConfig()
+    surge: SurgeConfig = SurgeConfig()
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")

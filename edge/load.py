@@ -1,25 +1,24 @@
 """Reading a configuration file: every error with file, line and key, all at once, no secret in any."""
 
-import difflib
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pydantic import SecretStr, ValidationError
 
 from edge.config import SECRET_REFERENCE, CameraConfig, Config
 from edge.errors import CameraError, ConfigError, Problem
 from edge.plain_words import explain
+from edge.redis_address import fault_of
 from edge.site import Site
 from edge.yaml_tree import Key, Tree, path_text, read_tree
 from streams.errors import SourceUrlError
 from streams.url import SourceUrl
 
 _MAX_SECRET_BYTES = 65_536
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
 _PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 
 
@@ -127,7 +126,7 @@ def _from_file(name: str, folder: Path) -> str:
 
 def _check_meaning(tree: Tree, config: Config) -> Iterator[Problem]:
     """What types cannot say: addresses, and whether places fit the picture and the ground."""
-    if config.redis.url is not None and (text := _redis_fault(config.redis.url.get_secret_value())):
+    if config.redis.url is not None and (text := fault_of(config.redis.url.get_secret_value())):
         yield tree.problem(("redis", "url"), text)
     for k, camera in enumerate(config.cameras):
         key: Key = ("cameras", k)
@@ -141,24 +140,6 @@ def _check_meaning(tree: Tree, config: Config) -> Iterator[Problem]:
             Site.from_config(camera)
         except CameraError as exc:
             yield tree.problem((*key, *_parsed(exc.key)), exc.text)
-
-
-def _redis_fault(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # it raises on a malformed port
-    except ValueError:
-        return "host or port is malformed; a '/', '?' or '#' in the password is written %2F, %3F, %23"
-    if parts.scheme not in _REDIS_SCHEMES:
-        near = difflib.get_close_matches(parts.scheme, _REDIS_SCHEMES, 1)
-        return (
-            f"must begin with redis://, rediss:// or unix://{f'; did you mean {near[0]}://?' if near else ''}"
-        )
-    if parts.scheme == "unix" and not parts.path:
-        return "names no socket: write unix:///path/to/socket"
-    if parts.scheme != "unix" and not parts.hostname:
-        return "names no host"
-    return ""
 
 
 def _parsed(text: str) -> Key:

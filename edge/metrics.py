@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 
 from edge.account import Covered
 from edge.outbox import NO_LEVEL, OutboxCounts
-from edge.status import CameraStatus, NodeStatus
+from edge.precision import RuleVerdicts
+from edge.status import CameraStatus, FeedbackStatus, NodeStatus, Profile
 from streams.activity import Activity
 from streams.demand import Allocation
 from streams.reader import ReaderStatus
@@ -52,6 +53,9 @@ class NodeSample:
         readers: by camera id, what its reader says: the activity gate's part is served.
         plan: what the budget grants; None before the first plan.
         coverage: the ledger's totals.
+        replayed: events sent again at the centre's wish, since the start.
+        feedback: what came from the centre.
+        verdicts: on the rules that were judged.
     """
 
     status: NodeStatus
@@ -61,6 +65,9 @@ class NodeSample:
     readers: Mapping[str, ReaderStatus] = field(default_factory=dict)
     plan: Allocation | None = None
     coverage: Sequence[Covered] = ()
+    replayed: int = 0
+    feedback: FeedbackStatus = field(default_factory=FeedbackStatus)
+    verdicts: Sequence[RuleVerdicts] = ()
 
 
 class Metrics(Collector):
@@ -132,6 +139,8 @@ class Metrics(Collector):
         if self._sample is not None:
             sample = self._sample()
             yield from _node_families(sample)
+            yield from _feedback_families(sample)
+            yield from _verdict_families(sample.verdicts)
             yield from _stream_families(sample)
             yield from _scene_families(sample.status.cameras)
             yield from _gate_families(sample.readers)
@@ -145,19 +154,58 @@ def _node_families(sample: NodeSample) -> Iterator[Metric]:
     yield InfoMetricFamily("sharpeyes_build", "Program and detector that run.", build)
     yield _gauge("redis_up", "Whether events reach Redis.", status.redis_up)
     yield _gauge("outbox_pending_events", "Events that wait for Redis.", outbox.pending)
-    yield _gauge("outbox_pending_bytes", "Size of the events that wait.", outbox.bytes)
+    yield _gauge("outbox_sent_events", "Events kept until the centre receipts them.", outbox.sent)
+    yield _gauge("outbox_pending_bytes", "Size of the events that are kept.", outbox.bytes)
     yield _gauge(
         "outbox_oldest_event_age_seconds", "Age of the oldest event that waits.", outbox.oldest_age_s
     )
-    published = CounterMetricFamily("sharpeyes_events_published", "Events that Redis has stored.")
-    published.add_metric([], status.events_published)
-    yield published
+    yield _counter("events_published", "Events that Redis has stored.", status.events_published)
+    yield _counter("events_replayed", "Events sent again as the centre asked.", sample.replayed)
     evicted = CounterMetricFamily(
-        "sharpeyes_outbox_evicted_events", "Events given up for want of space, by level.", labels=["level"]
+        "sharpeyes_outbox_evicted_events",
+        "Events given up for want of space or for their age, by level.",
+        labels=["level"],
     )
     for level, number in sorted(outbox.evicted.items()):
         evicted.add_metric([_level(None if level == NO_LEVEL else level)], number)
     yield evicted
+
+
+def _feedback_families(sample: NodeSample) -> Iterator[Metric]:
+    feedback = sample.feedback
+    yield _gauge("feedback_up", "Whether the centre's words can be read.", feedback.connected)
+    yield _gauge(
+        "receipted_sequence",
+        "The centre has all events up to this number, or knows them lost.",
+        feedback.receipted,
+    )
+    messages = CounterMetricFamily(
+        "sharpeyes_feedback_messages", "Messages of the centre to this node, by kind.", labels=["kind"]
+    )
+    for kind, number in sorted(feedback.messages.items()):
+        messages.add_metric([kind], number)
+    profile = GaugeMetricFamily(
+        "sharpeyes_threshold_profile", "1 for the thresholds that hold.", labels=["profile"]
+    )
+    for name in get_args(Profile):
+        profile.add_metric([name], feedback.profile == name)
+    yield from (messages, profile)
+
+
+def _verdict_families(verdicts: Sequence[RuleVerdicts]) -> Iterator[Metric]:
+    where = ["camera", "rule"]
+    total = CounterMetricFamily(
+        "sharpeyes_rule_verdicts", "Verdicts of the centre on incidents.", labels=[*where, "verdict"]
+    )
+    precision = GaugeMetricFamily(
+        "sharpeyes_rule_precision", "Share of judged incidents that were true.", labels=where
+    )
+    for one in verdicts:
+        total.add_metric([one.camera, one.rule, "true"], one.true)
+        total.add_metric([one.camera, one.rule, "false"], one.false)
+        if one.precision is not None:
+            precision.add_metric([one.camera, one.rule], one.precision)
+    yield from (total, precision)
 
 
 def _stream_families(sample: NodeSample) -> Iterator[Metric]:
@@ -292,6 +340,12 @@ def _coverage_family(coverage: Sequence[Covered]) -> Metric:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"sharpeyes_{name}", text, value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    family = CounterMetricFamily(f"sharpeyes_{name}", text)
+    family.add_metric([], value)
+    return family
 
 
 def _by_camera(name: str, text: str, values: Iterable[tuple[str, int]]) -> Metric:

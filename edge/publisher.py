@@ -1,27 +1,74 @@
-"""From the outbox to Redis, in order, until each event is acknowledged: at least once, never not at all."""
+"""From the outbox to Redis until each event is stored there: at least once, never not at all.
+
+Events that were never sent go first, the most severe of them before others; what the centre asked for again
+follows at a bounded rate, with what room they leave.
+"""
 
 import asyncio
+import base64
 import random
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 
-from edge.envelope import stream_key
+from edge.envelope import STREAM_FIELD, stream_key
 from edge.errors import EdgeError
 from edge.outbox import Outbox
+from edge.pace import Pace
 from edge.redis_link import RedisLink
+from edge.tasks import cancel
 from streams.backoff import Backoff
+from streams.clock import Clock, SystemClock
 
 log = structlog.get_logger(__name__)
 
-BATCH = 256
-"""Events sent in one go; as many may arrive twice when the connection breaks before the answers."""
+BATCH = 512
+"""Events sent in one go; as many may arrive twice when the connection breaks before the answers, and an event
+of level 1 waits for as many at most."""
+
+LEAST_BATCH = 16
+"""Events sent in one go when larger batches did not get through in time."""
+
+BATCH_BYTES = 2**20
+"""Size of the events sent in one go; one that is larger goes alone."""
 
 PING_S = 5.0
 """Seconds without events after which Redis is asked whether it is still there."""
+
+REPLAY_PER_S = 500.0
+"""Events a second that are sent again at the centre's wish."""
+
+
+class Signs(Protocol):
+    """What signs events: `edge.signing.Signer`."""
+
+    @property
+    def key_id(self) -> str:
+        """Which key signs."""
+        ...
+
+    def sign(self, body: bytes) -> bytes:
+        """The signature over an event's JSON, 64 bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where events go.
+
+    Attributes:
+        url: of Redis, credentials included.
+        district: six digits; names the stream.
+        max_entries: length to which Redis may trim the stream, roughly.
+    """
+
+    url: str = field(repr=False)
+    district: str
+    max_entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +80,14 @@ class PublisherOptions:
         retry_s: seconds before the first retry, at most.
         retry_cap_s: seconds between later retries, at most.
         ping_s: seconds without events before a sign of life is asked for.
+        replay_per_s: events a second that are sent again at the centre's wish, at most.
     """
 
     timeout_s: float = 5.0
     retry_s: float = 0.1
     retry_cap_s: float = 3.0
     ping_s: float = PING_S
+    replay_per_s: float = REPLAY_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +97,52 @@ class PublisherStatus:
     Attributes:
         connected: whether the last exchange with Redis went well.
         last_error: why not, without credentials; None when connected.
-        published: events that Redis stored and the outbox let go, since the start.
+        published: events that Redis stored and the outbox knows it, since the start.
+        replayed: how many of them were sent again at the centre's wish.
         failures: exchanges that failed since the start.
     """
 
     connected: bool = False
     last_error: str | None = None
     published: int = 0
+    replayed: int = 0
     failures: int = 0
+
+
+class _Outgoing(NamedTuple):
+    """An event on its way: its number, the stream entry's fields, and whether it is sent again."""
+
+    sequence: int
+    fields: Mapping[bytes, bytes]
+    again: bool
 
 
 class Publisher:
     """Hands the outbox's events to a district's stream. Start it in the loop that shall run it.
 
-    One error in a batch acknowledges what was stored and retries the rest, after a back-off with jitter. An
-    event may arrive twice, after a connection that broke in between; its source and id tell.
+    One error in a batch settles what was stored and retries the rest, after a back-off with jitter. An event
+    may arrive twice, after a connection that broke in between; its source and id tell. Only one batch is in
+    memory, however many events wait.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        url: str,
-        district: str,
-        max_entries: int,
+        destination: Destination,
         options: PublisherOptions | None = None,
+        *,
+        signer: Signs | None = None,
+        clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
         """Prepare; nothing is sent before `start`.
 
         Args:
             outbox: where the events wait.
-            url: of Redis, credentials included.
-            district: six digits; names the stream.
-            max_entries: length to which Redis may trim the stream, roughly.
-            options: time-outs and retries.
+            destination: where they go.
+            options: time-outs, retries and rates.
+            signer: signs each event; without one a centre refuses them.
+            clock: host time, for the rate of replays.
             rng: jitter of the retries.
 
         Raises:
@@ -89,17 +150,23 @@ class Publisher:
         """
         self._options = options or PublisherOptions()
         self._outbox = outbox
-        self._link = RedisLink(url, self._options.timeout_s)
-        self._key = stream_key(district)
-        self._max_entries = max_entries
+        self._link = RedisLink(destination.url, self._options.timeout_s)
+        self._key = stream_key(destination.district)
+        self._max_entries = destination.max_entries
+        self._signer = signer
+        self._pace = Pace(self._options.replay_per_s, clock or SystemClock())
         self._backoff = Backoff(
             rng or random.Random(),  # noqa: S311 - jitter, no secret
             self._options.retry_s,
             self._options.retry_cap_s,
         )
         self._status = PublisherStatus()
+        self._most = BATCH
+        self._stored: list[_Outgoing] = []
+        self._more_replays = False
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -115,15 +182,16 @@ class Publisher:
         """Begin to publish, in the running loop."""
         if self._task is not None:
             raise RuntimeError("the publisher was started before")
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
+        self._outbox.listen(self.wake)
+        self._task = self._loop.create_task(self._run(), name="publisher")
 
-        def wake() -> None:
+    def wake(self) -> None:
+        """Have it look into the outbox at once; from any thread."""
+        if self._loop is not None:
             # an append after the loop's end finds nobody to wake: the next start publishes it
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._wake.set)
-
-        self._outbox.listen(wake)
-        self._task = loop.create_task(self._run(), name="publisher")
+                self._loop.call_soon_threadsafe(self._wake.set)
 
     async def wait(self) -> None:
         """Wait until publishing has ended; raises what ended it if that was no `stop`."""
@@ -135,11 +203,8 @@ class Publisher:
         self._stopping.set()
         self._wake.set()
         if self._task is not None:
-            done, _ = await asyncio.wait({self._task}, timeout=timeout_s)
-            if not done:
-                self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task}, timeout=timeout_s)
+            await cancel(self._task)
         await self._link.close()
 
     async def __aenter__(self) -> Self:
@@ -156,7 +221,7 @@ class Publisher:
             # before looking: what is appended after the look sets it again
             self._wake.clear()
             try:
-                idle = await self._send_batch() < BATCH
+                idle = not await self._turn()
                 if idle and not self._stopping.is_set():
                     await self._rest()
             except EdgeError as exc:
@@ -167,27 +232,74 @@ class Publisher:
             if idle and self._stopping.is_set() and not self._wake.is_set():
                 return
 
-    async def _send_batch(self) -> int:
-        """Send the oldest waiting events; returns how many Redis stored.
+    async def _turn(self) -> bool:
+        """Send the next batch; whether there was one.
 
         Raises:
-            PublishError: not all of them.
+            PublishError: Redis did not store all of it.
             OutboxError: the disk refuses.
         """
-        rows = await asyncio.to_thread(self._outbox.pending, BATCH)
-        if not rows:
-            return 0
-        stored, trouble = await self._link.append(self._key, [row.body for row in rows], self._max_entries)
-        if stored:
-            await asyncio.to_thread(self._outbox.acknowledge, [rows[index].sequence for index in stored])
-            self._status = replace(self._status, published=self._status.published + len(stored))
+        # one visit to a thread for the last batch's end and the next one's beginning
+        batch = await asyncio.to_thread(self._settle_and_take)
+        if not batch:
+            return False
+        stored, trouble = await self._link.append(
+            self._key, [event.fields for event in batch], self._max_entries
+        )
+        self._stored = [batch[index] for index in stored]
         if trouble is not None:
+            self._most = max(LEAST_BATCH, self._most // 4)
+            await asyncio.to_thread(self._settle)
             raise trouble
+        self._most = min(BATCH, self._most * 2)
         self._note(None)
-        return len(stored)
+        return True
+
+    def _settle(self) -> None:
+        """Let the outbox know what Redis stored; if its disk refuses, the next turn tries again."""
+        if not self._stored:
+            return
+        self._outbox.sent([event.sequence for event in self._stored])
+        stored, self._stored, before = self._stored, [], self._status
+        self._status = replace(
+            before,
+            published=before.published + len(stored),
+            replayed=before.replayed + sum(event.again for event in stored),
+        )
+
+    def _settle_and_take(self) -> list[_Outgoing]:
+        """The next events, ready to be sent: new ones and, with the room they leave, some once more."""
+        self._settle()
+        rows = [(row, False) for row in self._outbox.fresh(self._most)]
+        if room := self._most - len(rows):
+            allowed = min(room, self._pace.allowed())
+            replays = self._outbox.replays(allowed) if allowed else ()
+            rows += [(row, True) for row in replays]
+            self._more_replays = len(replays) == allowed
+        batch: list[_Outgoing] = []
+        size = 0
+        for row, again in rows:
+            size += len(row.body)
+            if batch and size > BATCH_BYTES:
+                break
+            batch.append(_Outgoing(row.sequence, self._fields(row.body), again))
+        self._pace.spend(sum(event.again for event in batch))
+        return batch
+
+    def _fields(self, body: bytes) -> Mapping[bytes, bytes]:
+        if self._signer is None:
+            return {_BODY: body}
+        signature = base64.b64encode(self._signer.sign(body))
+        return {_BODY: body, _SIGNATURE: signature, _KEY: self._signer.key_id.encode()}
 
     async def _rest(self) -> None:
-        """Wait for an append; ask Redis for a sign of life when none comes for long, and at the start."""
+        """Wait for an append, or until more may be sent again.
+
+        Ask Redis for a sign of life when neither comes for long, and at the start.
+        """
+        if self._status.connected and self._more_replays:
+            await _wait(self._wake, self._pace.wait_s())
+            return
         patience_s = self._options.ping_s if self._status.connected else 0.0
         if not await _wait(self._wake, patience_s):
             await self._link.ping()
@@ -204,6 +316,9 @@ class Publisher:
         self._status = replace(before, connected=False, last_error=error, failures=before.failures + 1)
         if error != before.last_error:
             log.warning("events do not reach redis; they wait in the outbox", reason=error)
+
+
+_BODY, _SIGNATURE, _KEY = STREAM_FIELD.encode(), b"sig", b"key"
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> bool:

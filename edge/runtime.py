@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from edge.board import EventBoard
 from edge.books import Books
 from edge.broker import MAX_ENTRIES, EmbeddedBroker
 from edge.config import CameraConfig, Config
+from edge.delivery import Delivery
 from edge.errors import BrokerError, EdgeError
 from edge.events import Event, EventContext
 from edge.governor import Governor
@@ -23,13 +24,11 @@ from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.opening import address, source_options
-from edge.outbox import Outbox
 from edge.pipeline import Pipeline
-from edge.publisher import Publisher
 from edge.saver import Saver
 from edge.seen import gather
 from edge.sight import Sight
-from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
+from edge.status import CameraStatus, NodeStatus, Profile, Readiness, ZoneStatus
 from edge.watch import CameraWatch
 from models.detector import Detector
 from models.tracker import Tracker
@@ -64,8 +63,6 @@ class Node:
 
     redis_url: str
     _detector: Detector
-    _outbox: Outbox
-    _publisher: Publisher
     _pipeline: Pipeline
     _saver: Saver
 
@@ -83,6 +80,9 @@ class Node:
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
+        self._delivery = Delivery(
+            config, self._speaker, clock, told=self._told, set_profile=self._set_profile
+        )
         self._books = Books(config, self._speaker, clock)
         self._governor = Governor(config, self._readers, self._mailbox, clock)
         self._health = Health(
@@ -143,27 +143,28 @@ class Node:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Start part after part; what is started first is closed last."""
-        model, node = self.config.model, self.config.node
-        self._outbox = stack.enter_context(Outbox(node.data_dir / "outbox.db", self.config.outbox.max_bytes))
+        model = self.config.model
+        self._delivery.open(stack)
         stack.push_async_callback(asyncio.to_thread, self._stop_broker)
         stack.push_async_callback(asyncio.to_thread, self._stop_readers)
         for reader in self._readers.values():  # opening a stream takes longest, so it comes first
             reader.set_service(KEYFRAMES)  # until the first plan: all cameras begin at once
             reader.start()
-        self._detector, self.redis_url = await asyncio.gather(
+        self._detector, self.redis_url, _ = await asyncio.gather(
             asyncio.to_thread(load_detector, model.detector, model.providers, model.threads),
             asyncio.to_thread(self._start_broker),
+            asyncio.to_thread(self._delivery.load_key),
         )
-        self._publisher = Publisher(self._outbox, self.redis_url, node.district, self._max_entries())
-        await stack.enter_async_context(self._publisher)
-        self._saver = Saver(self._outbox, self.board.post, self._metrics, self._clock, self._stop)
+        self._saver = Saver(self._delivery.outbox, self.board.post, self._metrics, self._clock, self._stop)
         self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)
+        await self._delivery.connect(stack, self.redis_url, self._max_entries())
         stack.push_async_callback(asyncio.to_thread, self._close_books)
         self._start_pipeline(stack)
         self._metrics.watch(self._sample)
-        tending = asyncio.create_task(self._tend(), name="health")
-        tending.add_done_callback(self._tending_ended)
-        stack.push_async_callback(_cancelled, tending)
+        for essential in (self._tend(), self._delivery.ended()):
+            task = asyncio.create_task(essential, name="tending")
+            task.add_done_callback(self._essential_ended)
+            stack.push_async_callback(_cancelled, task)
         stack.callback(self.board.close)
 
     def _start_broker(self) -> str:
@@ -176,6 +177,14 @@ class Node:
     def _max_entries(self) -> int:
         wanted = self.config.redis.max_entries
         return wanted if self._broker is None else min(wanted, MAX_ENTRIES)
+
+    def _told(self, events: Sequence[Event]) -> None:
+        self._saver.told(events)
+
+    def _set_profile(self, profile: Profile) -> None:
+        factor = self.config.surge.density_factor if profile == "surge" else 1.0
+        for watch in self._watches.values():
+            watch.set_density_factor(factor)
 
     def _start_pipeline(self, stack: AsyncExitStack) -> None:
         self._pipeline = Pipeline(
@@ -202,7 +211,7 @@ class Node:
                 self._loop.call_soon_threadsafe(self._fail, exc)
 
     async def _tend(self) -> None:
-        """Twice a second: the cameras' pulses, the heartbeat, the budget, the embedded server's life."""
+        """Twice a second: the cameras' pulses, heartbeat, budget, gaps, the embedded server's life."""
         while True:
             await asyncio.to_thread(self._tend_once)
             await asyncio.sleep(HEALTH_PERIOD_S)
@@ -218,13 +227,14 @@ class Node:
         if plan is not None:
             sys.setswitchinterval(SWITCH_S)
         self._saver.save(self._books.step(seen, self._governor.services, self._pipeline.failures))
+        self._delivery.tend()
         if self._broker is not None and not self._broker.running and not self._stop.is_set():
             try:
                 self._broker.restart()
             except BrokerError as exc:
                 log.error("embedded server does not start again; events wait in the outbox", error=str(exc))
 
-    def _tending_ended(self, task: asyncio.Task[None]) -> None:
+    def _essential_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (exc := task.exception()) is not None:
             self._fail(exc)
 
@@ -261,7 +271,7 @@ class Node:
 
     def status(self) -> NodeStatus:
         """What the node says about itself now; free of secrets."""
-        publisher = self._publisher.status()
+        delivered = self._delivery.sample()
         return NodeStatus(
             id=self.config.node.id,
             version=version("sharpeyes"),
@@ -269,11 +279,12 @@ class Node:
             uptime_s=self._clock.monotonic() - self._started_s,
             detector=self._detector.name,
             provider=self._detector.session.providers[0],
-            redis=self._publisher.display_url,
-            redis_up=publisher.connected,
-            outbox_pending=self._outbox.counts().pending,
-            events_published=publisher.published,
+            redis=self._delivery.display_url,
+            redis_up=delivered.publisher.connected,
+            outbox_pending=delivered.outbox.pending,
+            events_published=delivered.publisher.published,
             cameras=tuple(self._camera_status(camera) for camera in self.config.cameras),
+            profile=delivered.feedback.profile,
         )
 
     def _camera_status(self, camera: CameraConfig) -> CameraStatus:
@@ -312,7 +323,7 @@ class Node:
         """
         cameras = {id_: reader.status().state for id_, reader in self._readers.items()}
         missing = [f"camera {id_} is {state}" for id_, state in cameras.items() if state != "up"]
-        publisher = self._publisher.status()
+        publisher = self._delivery.status()
         if not publisher.connected:
             missing.append(f"redis: {publisher.last_error or 'not reached yet'}; events wait in the outbox")
         if self._saver.blocked:
@@ -321,17 +332,21 @@ class Node:
 
     def _sample(self) -> NodeSample:
         faults, readers = {}, {}
+        delivered = self._delivery.sample()
         for id_, reader in self._readers.items():
             seen = readers[id_] = reader.status()
             faults[id_] = Faults(seen.decode_errors, seen.timeline_repairs, self._pipeline.failures[id_])
         return NodeSample(
             self.status(),
-            self._outbox.counts(),
+            delivered.outbox,
             faults,
             self._detector.sha256,
             readers,
             self._governor.plan,
             coverage=self._books.totals(),
+            replayed=delivered.publisher.replayed,
+            feedback=delivered.feedback,
+            verdicts=delivered.verdicts,
         )
 
     def metrics(self) -> tuple[bytes, str]:

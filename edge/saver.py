@@ -64,6 +64,10 @@ class Saver:
                 continue
             break
         self.blocked = False
+        self.told(events)
+
+    def told(self, events: Sequence[Event]) -> None:
+        """Tell of events that are on disk already."""
         for event in events:
             self._metrics.count_event(event.type, event.level)
         self._tell(events)

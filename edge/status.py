@@ -1,11 +1,15 @@
 """What the node says about itself: snapshots for the HTTP interface, free of secrets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 CameraState = Literal["connecting", "up", "retrying", "shed", "stopped"]
+
+Profile = Literal["usual", "surge"]
+"""Which thresholds hold: those of every day, or sharper ones while the centre expects trouble (平战结合)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class NodeStatus:
         outbox_pending: events not yet acknowledged by Redis.
         events_published: events acknowledged since the start.
         cameras: in the configuration's order.
+        profile: which thresholds hold, as the centre has said.
     """
 
     id: str
@@ -94,6 +99,27 @@ class NodeStatus:
     outbox_pending: int
     events_published: int
     cameras: tuple[CameraStatus, ...]
+    profile: Profile = "usual"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackStatus:
+    """What came from the centre.
+
+    Attributes:
+        connected: whether the last look went well and was allowed.
+        last_error: why not, without credentials; None when connected.
+        receipted: the highest number of the centre's receipts; 0 before the first.
+        messages: to this node since the start, by kind; `malformed` for those that are none of the schema,
+            `unknown` for verdicts on rules that this node does not have.
+        profile: which thresholds hold.
+    """
+
+    connected: bool = False
+    last_error: str | None = None
+    receipted: int = 0
+    messages: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    profile: Profile = "usual"
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ class CameraWatch:
         self.attend(self.attention)
         return self._drafts(changes)
 
+    def set_density_factor(self, factor: float) -> None:
+        """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""
+        self._analysis.density_factor = factor
+
     @property
     def attention(self) -> bool:
         """Whether somebody was there at the last look or something is going on, moving or not."""

@@ -18,7 +18,7 @@ from edge.events import Event
 from tests.support.api_node import STATUS, FakeNode
 
 COMMANDS = (
-    ("demo",), ("run",), ("check",), ("analyse",), ("simulate",), ("health",), ("events", "tail"),
+    ("demo",), ("run",), ("check",), ("analyse",), ("simulate",), ("health",), ("key",), ("events", "tail"),
     ("models", "list"), ("models", "show"), ("models", "add"), ("models", "bench"),
 )  # fmt: skip
 CONFIG = """

@@ -73,6 +73,7 @@ async def test_node_line(http: httpx.AsyncClient) -> None:
         "redis_up": True,
         "outbox_pending": 0,
         "events_published": 3,
+        "profile": "usual",
     }
 
 

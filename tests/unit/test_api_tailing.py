@@ -28,7 +28,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
 async def fill(url: str) -> None:
     link = RedisLink(url)
     bodies = [*(event.to_json() for event in make_events(5)), b'{"no":"event"}']
-    await link.append(stream_key("360103"), bodies, 1000)
+    await link.append(stream_key("360103"), [{b"ce": body} for body in bodies], 1000)
     await link.close()
 
 
@@ -111,7 +111,7 @@ def test_followed_as_they_come(broker: EmbeddedBroker, capsys: pytest.CaptureFix
             async with asyncio.timeout(20):
                 text = ""
                 for event in make_events(3):
-                    await link.append(stream_key("360104"), [event.to_json()], 1000)
+                    await link.append(stream_key("360104"), [{b"ce": event.to_json()}], 1000)
                     while text.count("node.heartbeat") < int(event.sequence):
                         await asyncio.sleep(0.01)
                         text += capsys.readouterr().out

@@ -155,6 +155,24 @@ def test_with_both_the_worse_counts():
     assert seen.measures["density_worst_cell_per_m2"] < 1
 
 
+def test_while_trouble_is_expected_density_is_judged_by_sharper_thresholds():
+    watch = analysis(
+        {**DENSITY, "blue_per_m2": 1.4, "yellow_per_m2": 1.6}, ground=GROUND, zone={"capacity": 10}
+    )
+    huddle = tracks([(0.5 + 0.01 * k, 0.7) for k in range(5)])  # 1.25 per m2, half of the capacity
+    (seen,) = watch.update(huddle, 0.0).observations
+    assert (seen.level, "threshold_ratio" in seen.measures) == (None, False)
+    watch.density_factor = 0.8
+    (seen,) = watch.update(huddle, 0.2).observations
+    assert (seen.level, seen.measures["threshold_ratio"]) == (4, 0.8)  # 1.12 and 1.28 per m2 by now
+    watch.density_factor = 0.5
+    (seen,) = watch.update(huddle, 0.4).observations
+    assert (seen.level, seen.measures["capacity_share"]) == (2, 0.5)
+    watch.density_factor = 1.0
+    (seen,) = watch.update(huddle, 0.6).observations
+    assert (seen.level, "threshold_ratio" in seen.measures) == (None, False)
+
+
 def test_no_event_carries_hundreds_of_boxes():
     watch = analysis(DENSITY, zone={"capacity": 10})
     (seen,) = watch.update(tracks([(0.3 + k / 1000, 0.8) for k in range(200)]), 0.0).observations

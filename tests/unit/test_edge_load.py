@@ -75,7 +75,7 @@ def test_the_example_s_values_are_the_defaults_it_says_they_are():
         load_config(EXAMPLE),
         Config.model_validate({"cameras": [{"id": "gate-2", "source": "x"}]}),
     )
-    for section in ("redis", "outbox", "http", "model"):
+    for section in ("redis", "outbox", "surge", "http", "model"):
         assert getattr(config, section) == getattr(default, section)
     plain = {"transport", "open_timeout_s", "read_timeout_s", "offline_after_s", "analysed_fps", "max_age_s"}
     camera, other = config.cameras[0], default.cameras[0]
@@ -235,6 +235,8 @@ def test_files_that_are_no_configuration(file, text, line, words):
         ("redis: {url: 'redis://h:99999'}\n" + GOOD, 1, "redis.url", "malformed"),
         ("redis: {url: 'unix://'}\n" + GOOD, 1, "redis.url", "names no socket"),
         ("redis: {url: 'x'}\n" + GOOD, 1, "redis.url", "must begin with"),
+        ("redis: {url: 'redis+sentinel://h1,h2'}\n" + GOOD, 1, "redis.url", "names no service"),
+        ("redis: {url: 'redis+cluster://h1,h2/3'}\n" + GOOD, 1, "redis.url", "names a database"),
         (GOOD + "    transport: tpc\n", 4, "cameras[0].transport", "'tcp' or 'udp'"),
         (
             GOOD + "    ground: [{image: [0.1], ground: [0, 0, 0]}]\n",
@@ -447,6 +449,13 @@ class TestSecrets:
         assert config.redis.url.get_secret_value() == "rediss://:p%40ss@centre:6379/0"
         source = config.cameras[0].source.main.get_secret_value()
         assert source == "rtsp://viewer:p%40ss%2Fw%3Ard%231@192.0.2.1/main"
+
+    def test_a_group_s_url_takes_one(self, file, monkeypatch):
+        monkeypatch.setenv("HUSH", "p@ss/w")
+        url = "redis+sentinel://node-1:${env:HUSH}@h1:26379,h2:26379/district"
+        config = load_config(file(f"redis: {{url: '{url}'}}\n" + GOOD))
+        resolved = config.redis.url.get_secret_value()
+        assert resolved == "redis+sentinel://node-1:p%40ss%2Fw@h1:26379,h2:26379/district"
 
     def test_after_the_host_they_are_taken_as_they_are(self, file, monkeypatch):
         monkeypatch.setenv("HOST", "192.0.2.7:554")

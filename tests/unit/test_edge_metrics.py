@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge.account import AT_RATE, SHED, Covered
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.outbox import OutboxCounts
-from edge.status import CameraStatus, NodeStatus, ZoneStatus
+from edge.precision import RuleVerdicts
+from edge.status import CameraStatus, FeedbackStatus, NodeStatus, ZoneStatus
 from streams.demand import Allocation, Capacity, Shortfall, Tier
 from streams.reader import ReaderStatus
 from streams.service import SHED as NO_SERVICE
@@ -65,9 +66,21 @@ def sample() -> NodeSample:
             camera("gate-3", state="retrying", frame_age_s=None, zones=(), incidents=()),
         ),
     )
-    outbox = OutboxCounts(45, 39, 3, 3000, 1.5, {1: 0, 2: 0, 3: 0, 4: 1, 5: 2})
+    outbox = OutboxCounts(45, 32, 3, 3000, 1.5, {1: 0, 2: 0, 3: 0, 4: 1, 5: 2}, 7)
     return NodeSample(
-        status, outbox, {"gate-2": Faults(4, 5, 6), "gate-3": Faults()}, SHA, readers(), plan(), COVERAGE
+        status,
+        outbox,
+        {"gate-2": Faults(4, 5, 6), "gate-3": Faults()},
+        SHA,
+        readers(),
+        plan(),
+        COVERAGE,
+        replayed=12,
+        feedback=FeedbackStatus(True, None, 38, {"replay": 4, "malformed": 1}, "surge"),
+        verdicts=(
+            RuleVerdicts("gate-2", "crowd.density/plaza", 3, 1),
+            RuleVerdicts("gate-2", "hazard.line/x", 0, 0),
+        ),
     )
 
 
@@ -152,6 +165,17 @@ def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
         "events_created_total{level=none}{type=org.sharpeyes.node.heartbeat.v1}": 1,
         "outbox_pending_events": 3,
         "outbox_pending_bytes": 3000,
+        "outbox_sent_events": 7,
+        "events_replayed_total": 12,
+        "feedback_up": 1,
+        "receipted_sequence": 38,
+        "feedback_messages_total{kind=replay}": 4,
+        "feedback_messages_total{kind=malformed}": 1,
+        "threshold_profile{profile=usual}": 0,
+        "threshold_profile{profile=surge}": 1,
+        "rule_verdicts_total{camera=gate-2}{rule=crowd.density/plaza}{verdict=true}": 3,
+        "rule_verdicts_total{camera=gate-2}{rule=crowd.density/plaza}{verdict=false}": 1,
+        "rule_precision{camera=gate-2}{rule=crowd.density/plaza}": 0.75,
         "outbox_oldest_event_age_seconds": 1.5,
         "outbox_evicted_events_total{level=4}": 1,
         "outbox_evicted_events_total{level=none}": 2,
@@ -213,6 +237,7 @@ def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
     assert "last_frame_age_seconds{camera=gate-3}" not in found
     assert "zone_density_persons_per_square_meter{camera=gate-2}{zone=platform}" not in found
     assert "activity_auc_ratio{camera=gate-3}" not in found
+    assert "rule_precision{camera=gate-2}{rule=hazard.line/x}" not in found
 
 
 def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
@@ -245,6 +270,9 @@ def test_names_and_labels_keep_to_the_rules(metrics: Metrics) -> None:
         "task",
         "tier",
         "le",
+        "rule",
+        "verdict",
+        "profile",
     }
 
 

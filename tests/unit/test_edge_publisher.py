@@ -21,7 +21,7 @@ from edge.errors import PublishError
 from edge.events import EventContext, EventDraft, heartbeat_event, stream_key
 from edge.identifiers import Uuid7
 from edge.outbox import Outbox
-from edge.publisher import BATCH, Publisher, PublisherOptions
+from edge.publisher import BATCH, Destination, Publisher, PublisherOptions
 from edge.redis_link import RedisLink, RefusedError
 
 pytestmark = pytest.mark.asyncio
@@ -56,7 +56,7 @@ async def server(broker: EmbeddedBroker) -> AsyncIterator["redis.asyncio.Redis[A
 
 
 def publisher(outbox: Outbox, url: str, options: PublisherOptions = SWIFT) -> Publisher:
-    return Publisher(outbox, url, "360103", 100_000, options, random.Random(3))
+    return Publisher(outbox, Destination(url, "360103", 100_000), options, rng=random.Random(3))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -96,7 +96,7 @@ async def test_an_append_wakes_it_at_once(outbox: Outbox, broker: EmbeddedBroker
 
 async def test_the_stream_is_kept_at_its_length(outbox: Outbox, broker: EmbeddedBroker, server: Any) -> None:
     outbox.append([beat(n) for n in range(1000)])
-    async with Publisher(outbox, broker.url, "360103", 100, SWIFT) as running:
+    async with Publisher(outbox, Destination(broker.url, "360103", 100), SWIFT) as running:
         await until(lambda: running.status().published == 1000)
     assert 100 <= await server.xlen(KEY) < 400
 
@@ -193,7 +193,7 @@ async def test_a_write_only_user_suffices(outbox: Outbox, broker: EmbeddedBroker
         outbox.append([beat()])
         await until(lambda: outbox.counts().pending == 0)
     outbox.append([beat()])
-    async with Publisher(outbox, url, "360104", 1000, SWIFT) as elsewhere:
+    async with Publisher(outbox, Destination(url, "360104", 1000), SWIFT) as elsewhere:
         await until(lambda: elsewhere.status().failures > 1)
         assert "forbids" in (elsewhere.status().last_error or "")
     assert await sequences(server) == [1]
@@ -325,8 +325,8 @@ async def test_one_error_in_a_batch_holds_back_only_that_event(outbox: Outbox) -
     oom = b"-OOM command not allowed when used memory > 'maxmemory'.\r\n"
     async with scripted([[b"+1-0\r\n", oom, b"+2-0\r\n", oom, oom, b"+3-0\r\n"]]) as url:
         running = publisher(outbox, url)
-        real = outbox.acknowledge
-        outbox.acknowledge = lambda rows: waiting.append(list(rows)) or real(rows)  # type: ignore[method-assign, func-returns-value]
+        real = outbox.sent
+        outbox.sent = lambda rows: waiting.append(list(rows)) or real(rows)  # type: ignore[method-assign, func-returns-value]
         async with running:
             await until(lambda: running.status().published == 4)
             assert outbox.counts().pending == 0

@@ -62,7 +62,7 @@ def test_events_are_kept_counted_and_told_in_order(outbox):
     told, metrics = [], Metrics()
     Saver(outbox, told.extend, metrics, Patience(), threading.Event()).save(drafts(3))
     assert [event.sequence[-1] for event in told] == ["1", "2", "3"]
-    assert [row.sequence for row in outbox.pending()] == [1, 2, 3]
+    assert [row.sequence for row in outbox.fresh()] == [1, 2, 3]
     assert b'type="org.sharpeyes.node.heartbeat.v1"} 3.0' in metrics.text()[0]
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_makes_the_line_wait_and_loses_nothing(outbox):
     saver = Saver(FullDisk(outbox, refusals=5), told.extend, Metrics(), clock, threading.Event())
     saver.save(drafts(2))
     assert clock.waits == 5
-    assert len(told) == len(outbox.pending()) == 2
+    assert len(told) == len(outbox.fresh()) == 2
     assert not saver.blocked
 
 
@@ -86,4 +86,4 @@ def test_a_node_that_stops_is_not_held_by_a_full_disk(outbox):
     saver.save(drafts(1))
     assert saver.blocked
     assert blocked == []
-    assert outbox.pending() == []
+    assert outbox.fresh() == []
