@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from api import terminal
-from api.commands import analyse, check, demo, events, health, key, models, plan, run, simulate
+from api.commands import analyse, center, check, demo, events, health, key, models, plan, run, simulate
 from api.errors import explain
 
 DEBUG = "SHARPEYES_DEBUG"
@@ -74,6 +74,7 @@ plan.add(app)
 analyse.add(app)
 simulate.add(app)
 events.add(app)
+center.add(app)
 models.add(app)
 health.add(app)
 key.add(app)

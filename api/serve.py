@@ -21,6 +21,7 @@ from edge.status import NodeStatus, Readiness
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
     from edge.events import Event
 
@@ -274,10 +275,15 @@ async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
 
 
 def _http_server(node: RunningNode, host: str) -> "uvicorn.Server":
-    import uvicorn
-
     from api.guard import names_of
     from api.node import create_app
+
+    return http_server(create_app(node, sorted(names_of(host))))
+
+
+def http_server(app: "FastAPI") -> "uvicorn.Server":
+    """What serves `app`; signals are left to the caller."""
+    import uvicorn
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -286,7 +292,7 @@ def _http_server(node: RunningNode, host: str) -> "uvicorn.Server":
 
     return Server(
         uvicorn.Config(
-            create_app(node, sorted(names_of(host))),
+            app,
             log_config=None,
             access_log=False,
             lifespan="off",

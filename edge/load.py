@@ -74,17 +74,23 @@ def _resolve(tree: Tree, key: Key, value: object, folder: Path, problems: list[P
         problems.append(tree.problem(key, "`${...}` is for secrets, in a camera's source and redis.url only"))
         return value
     try:
-        return _with_secrets(value, folder)
-    except _SecretError as exc:
+        return with_secrets(value, folder)
+    except SecretError as exc:
         problems.append(tree.problem(key, str(exc)))
         return "sim://unresolved" if key[0] == "cameras" else None
 
 
-class _SecretError(Exception):
+class SecretError(Exception):
     """A secret cannot be had; the message names its reference, never its value."""
 
 
-def _with_secrets(text: str, folder: Path) -> str:
+def with_secrets(text: str, folder: Path) -> str:
+    """`text` with what `${env:NAME}` and `${file:PATH}` stand for; before a URL's `@` it is escaped.
+
+    Raises:
+        SecretError: a secret cannot be had.
+    """
+
     def replace(match: re.Match[str]) -> str:
         secret = _from_env(match[2]) if match[1] == "env" else _from_file(match[2], folder)
         authority_ends = re.search(r"[/?#]|$", text[match.end() :])
@@ -93,13 +99,13 @@ def _with_secrets(text: str, folder: Path) -> str:
 
     resolved = SECRET_REFERENCE.sub(replace, text)
     if "${" in SECRET_REFERENCE.sub("", text):
-        raise _SecretError("a secret is written `${env:NAME}` or `${file:PATH}`")
+        raise SecretError("a secret is written `${env:NAME}` or `${file:PATH}`")
     return resolved
 
 
 def _from_env(name: str) -> str:
     if not (secret := os.environ.get(name, "")):
-        raise _SecretError(f"the environment variable {name} is not set, or empty")
+        raise SecretError(f"the environment variable {name} is not set, or empty")
     return secret
 
 
@@ -108,13 +114,13 @@ def _from_file(name: str, folder: Path) -> str:
         with (folder / name).open("rb") as stream:
             raw = stream.read(_MAX_SECRET_BYTES + 1)
     except OSError as exc:
-        raise _SecretError(f"the secret's file {name} cannot be read: {exc.strerror}") from None
+        raise SecretError(f"the secret's file {name} cannot be read: {exc.strerror}") from None
     try:
         secret = raw.decode().strip()
     except UnicodeDecodeError:
-        raise _SecretError(f"the secret's file {name} is not UTF-8 text") from None
+        raise SecretError(f"the secret's file {name} is not UTF-8 text") from None
     if not secret or len(raw) > _MAX_SECRET_BYTES:
-        raise _SecretError(f"the secret's file {name} is empty, or too large for a secret")
+        raise SecretError(f"the secret's file {name} is empty, or too large for a secret")
     return secret
 
 
@@ -168,4 +174,4 @@ def _addresses(camera: CameraConfig) -> Iterator[tuple[str, SecretStr]]:
         yield "sub", camera.source.sub
 
 
-__all__ = ["load_config", "path_text"]
+__all__ = ["SecretError", "load_config", "path_text", "with_secrets"]

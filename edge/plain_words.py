@@ -30,12 +30,15 @@ _WORDS = {
 _ID_RULE = "must be 1 to 63 lower-case letters, digits, '.', '_' or '-', and begin with a letter or digit"
 
 
-def explain(error: ValidationError, data: object) -> Iterator[tuple[Key, str]]:
+def explain(
+    error: ValidationError, data: object, root: type[BaseModel] = Config
+) -> Iterator[tuple[Key, str]]:
     """What is wrong, one by one: the path to it and the words.
 
     Args:
-        error: from validating a `Config`.
+        error: from validating a `root`.
         data: what was validated, as plain data, before secrets were put in.
+        root: the whole configuration's model.
     """
     for detail in error.errors(include_url=False, include_input=False):
         key = _in_data(detail["loc"], data, detail["type"] == "missing")
@@ -45,13 +48,13 @@ def explain(error: ValidationError, data: object) -> Iterator[tuple[Key, str]]:
         if isinstance(cause, FaultsError):
             yield from (((*key, *fault.path), fault.text) for fault in cause.faults)
         else:
-            yield key, _words(detail, key, data)
+            yield key, _words(detail, key, data, root)
 
 
-def _words(detail: ErrorDetails, key: Key, data: object) -> str:
+def _words(detail: ErrorDetails, key: Key, data: object, root: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind in _TELLERS:
-        return _TELLERS[kind](key, data)
+        return _TELLERS[kind](key, data, root)
     if kind == "value_error":
         return str(context["error"])
     if kind in _WORDS:
@@ -59,11 +62,11 @@ def _words(detail: ErrorDetails, key: Key, data: object) -> str:
     return detail["msg"]
 
 
-def _unknown(key: Key, data: object) -> str:
-    return f"unknown key{suggestion(str(key[-1]), _model(key[:-1], data).model_fields)}"
+def _unknown(key: Key, data: object, root: type[BaseModel]) -> str:
+    return f"unknown key{suggestion(str(key[-1]), _model(key[:-1], data, root).model_fields)}"
 
 
-def _rule_kind(key: Key, data: object) -> str:
+def _rule_kind(key: Key, data: object, _root: type[BaseModel]) -> str:
     given = _at((*key, "kind"), data)
     kinds = [get_args(rule.model_fields["kind"].annotation)[0] for rule in get_args(AnyRule)]
     if isinstance(given, str):
@@ -71,15 +74,15 @@ def _rule_kind(key: Key, data: object) -> str:
     return f"needs a `kind`{suggestion('', kinds)}"
 
 
-def _text_wanted(key: Key, data: object) -> str:
+def _text_wanted(key: Key, data: object, _root: type[BaseModel]) -> str:
     value = _at(key, data)
     if isinstance(value, int | float):
         return "must be text: put it in quotes"
     return "is empty" if value is None else "must be text"
 
 
-def _pattern(key: Key, data: object) -> str:
-    field = _model(key[:-1], data).model_fields.get(str(key[-1])) if key else None
+def _pattern(key: Key, data: object, root: type[BaseModel]) -> str:
+    field = _model(key[:-1], data, root).model_fields.get(str(key[-1])) if key else None
     if key[-1] in ("id", "zone", "line"):
         return _ID_RULE
     return f"does not fit: {field.description}" if field and field.description else "has the wrong form"
@@ -110,9 +113,9 @@ def _at(key: Key, data: object) -> Any:
     return data
 
 
-def _model(key: Key, data: object) -> type[BaseModel]:
+def _model(key: Key, data: object, root: type[BaseModel]) -> type[BaseModel]:
     """The section at a path."""
-    model: type[BaseModel] = Config
+    model = root
     for n, part in enumerate(key):
         if not isinstance(part, str) or part not in model.model_fields:
             continue
@@ -134,9 +137,9 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _sections(inner)
 
 
-_TELLERS: dict[str, Callable[[Key, object], str]] = {
+_TELLERS: dict[str, Callable[[Key, object, type[BaseModel]], str]] = {
     "extra_forbidden": _unknown,
-    "missing": lambda _key, _data: "is missing",
+    "missing": lambda _key, _data, _root: "is missing",
     "string_type": _text_wanted,
     "string_pattern_mismatch": _pattern,
     "union_tag_invalid": _rule_kind,

@@ -1,0 +1,116 @@
+"""What goes through the centre's streams, and how they fail."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.center.errors import CenterError
+from edge.envelope import MAX_BYTES, STREAM_FIELD
+
+BODY, SIGNATURE, KEY = STREAM_FIELD, "sig", "key"
+"""Fields of an entry."""
+
+_BODY, _SIGNATURE, _KEY = BODY.encode(), SIGNATURE.encode(), KEY.encode()
+_MAX_FIELD = 256
+
+
+class StreamAwayError(CenterError):
+    """Redis cannot be reached, or cannot do its work now; what was not acknowledged comes again."""
+
+
+class StreamFullError(StreamAwayError):
+    """Redis is out of memory and refuses what would take more."""
+
+
+class NoGroupError(StreamAwayError):
+    """The stream or its group is gone: the server came back empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the events' stream.
+
+    Attributes:
+        id: given by the server.
+        body: an event's JSON, exactly as it was signed; None where the entry holds none.
+        signature: base64 text as it was sent; None where it is not signed.
+        key: id of the key that signed; None where none is named.
+        trimmed: the server had delivered it but trimmed it before it could be read again.
+    """
+
+    id: str
+    body: bytes | None
+    signature: bytes | None = None
+    key: str | None = None
+    trimmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An entry that the centre does not take, and why (a word of the contract, and what is wrong)."""
+
+    entry: Entry
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """How much waits in Redis.
+
+    Attributes:
+        length: entries in the events' stream, those acknowledged included.
+        lag: entries not yet delivered to any worker; None where the server cannot tell.
+        pending: entries delivered and not yet acknowledged.
+        dead: dead letters kept.
+        quarantined: refused entries kept.
+    """
+
+    length: int
+    lag: int | None
+    pending: int
+    dead: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An entry of the dead letters or of the quarantine; `fields` as text, its bytes where they are UTF-8."""
+
+    id: str
+    fields: Mapping[str, str]
+
+
+def entry_of(raw: Sequence[Any]) -> Entry:
+    """An entry as redis-py gives it: id and fields."""
+    id_, fields = text(raw[0]), raw[1]
+    if not fields:
+        return Entry(id_, None, trimmed=True)
+    key = fields.get(_KEY)
+    return Entry(id_, fields.get(_BODY), fields.get(_SIGNATURE), None if key is None else shown(key))
+
+
+def quarantined(refused: Refused) -> dict[Any, Any]:
+    """The fields of a refused entry in the quarantine; nothing of them grows without bounds."""
+    entry = refused.entry
+    body = entry.body or b""
+    fields: dict[Any, Any] = {BODY: body[:MAX_BYTES], "reason": refused.reason, "entry": entry.id}
+    if refused.detail:
+        fields["detail"] = refused.detail
+    if len(body) > MAX_BYTES:
+        fields["bytes"] = len(body)
+    if entry.signature is not None:
+        fields[SIGNATURE] = entry.signature[:_MAX_FIELD]
+    if entry.key is not None:
+        fields[KEY] = entry.key[:_MAX_FIELD]
+    return fields
+
+
+def text(value: Any) -> str:
+    """What a server said, as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def shown(value: bytes) -> str:
+    """Bytes of anybody's, as text."""
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,345 @@
+"""A worker against a stream and a store that misbehave by script."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from api.center import worker as module
+from api.center.entries import Entry, NoGroupError, Refused, StreamAwayError, StreamFullError
+from api.center.errors import PoisonError, StoreAwayError
+from api.center.model import Outcome, Received
+from api.center.refusal import Keyring
+from api.center.worker import Worker, WorkerOptions
+from edge.signing import verify
+from tests.support.center_service import Producer
+
+
+class ScriptedStream:
+    """A group of one consumer; what `fail` names raises, once for each time that it is named."""
+
+    display_url = "redis://test/0"
+
+    def __init__(self, entries: Sequence[Entry] = ()) -> None:
+        self.waiting = list(entries)
+        self.pending: dict[str, Entry] = {}
+        self.counts: dict[str, int] = {}
+        self.acknowledged: list[str] = []
+        self.dead: list[tuple[str, str, int]] = []
+        self.refused: list[Refused] = []
+        self.receipts: list[dict[str, int]] = []
+        self.claimable: list[Entry] = []
+        self.trimmed = 0
+        self.room_made = 0
+        self.fail: dict[str, list[Exception]] = {}
+        self.idle: Callable[[], None] = lambda: None
+
+    def _may_fail(self, name: str) -> None:
+        if self.fail.get(name):
+            raise self.fail[name].pop(0)
+
+    def ensure_group(self) -> None:
+        self._may_fail("ensure_group")
+
+    def own(self, after: str, count: int) -> list[Entry]:
+        self._may_fail("own")
+        found = [e for id_, e in sorted(self.pending.items()) if id_ > after or after == "0"][:count]
+        for entry in found:
+            self.counts[entry.id] += 1
+        return found
+
+    def fresh(self, count: int, wait_s: float) -> list[Entry]:
+        self._may_fail("fresh")
+        found, self.waiting = self.waiting[:count], self.waiting[count:]
+        for entry in found:
+            self.pending[entry.id] = entry
+            self.counts[entry.id] = 1
+        if not found:
+            self.idle()
+        return found
+
+    def claim(self, idle_s: float) -> tuple[list[Entry], int]:
+        self._may_fail("claim")
+        found, self.claimable = self.claimable, []
+        trimmed, self.trimmed = self.trimmed, 0
+        for entry in found:
+            self.pending[entry.id] = entry
+            self.counts[entry.id] = self.counts.get(entry.id, 0) + 1
+        return found, trimmed
+
+    def acknowledge(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._may_fail("acknowledge")
+        for id_ in ids:
+            self.pending.pop(id_, None)
+            self.acknowledged.append(id_)
+
+    def deliveries(self, id_: str) -> int:
+        return self.counts[id_]
+
+    def bury(self, entry: Entry, reason: str, deliveries: int) -> None:
+        self.dead.append((entry.id, reason, deliveries))
+        self.acknowledge([entry.id])
+
+    def quarantine(self, refused: Sequence[Refused]) -> None:
+        self._may_fail("quarantine")
+        self.refused += refused
+        self.acknowledge([one.entry.id for one in refused])
+
+    def receipt(self, stored_through: dict[str, int]) -> None:
+        self._may_fail("receipt")
+        self.receipts.append(dict(stored_through))
+
+    def make_room(self) -> int:
+        self._may_fail("make_room")
+        self.room_made += 1
+        return 7
+
+
+class ScriptedInbox:
+    """Stores once by source and id; before that, does what its script says."""
+
+    def __init__(self, *script: Exception | None, poison: str | None = None) -> None:
+        self.script = list(script)
+        self.poison = poison
+        self.stored: dict[str, int] = {}
+        self.batches: list[int] = []
+        self.fail_through: list[Exception] = []
+
+    def receive(self, items: Sequence[Received]) -> list[Outcome]:
+        step = self.script.pop(0) if self.script else None
+        if step is not None:
+            raise step
+        for index, item in enumerate(items):
+            if item.entry == self.poison:
+                raise PoisonError(index, "cannot be")
+        self.batches.append(len(items))
+        outcomes = []
+        for item in items:
+            outcomes.append(Outcome(item.event.id not in self.stored))
+            self.stored[item.event.id] = int(item.event.sequence)
+        return outcomes
+
+    def stored_through(self) -> dict[str, int]:
+        if self.fail_through:
+            raise self.fail_through.pop(0)
+        return {"gate-7": max(self.stored.values(), default=0), "silent": 9}
+
+
+class ForeseenByNobodyError(Exception):
+    """Something nobody foresaw."""
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Producer:
+    return Producer.make(tmp_path)
+
+
+def entries(node: Producer, count: int, first: int = 1) -> list[Entry]:
+    made = []
+    for number in range(first, first + count):
+        fields = node.signed(node.event())
+        made.append(Entry(f"{number}-0", fields[b"ce"], fields[b"sig"], fields[b"key"].decode()))
+    return made
+
+
+def ring(node: Producer) -> Keyring:
+    return Keyring({node.signer.key_id: (node.node, node.signer.public)}, frozenset({node.node}))
+
+
+def run(stream: ScriptedStream, inbox: ScriptedInbox, keyring, **options) -> Worker:
+    """Let a worker work until the stream has nothing more to give, three times in a row."""
+    options = {"retry_s": 0.001, "retry_cap_s": 0.002, "batch": 4, **options}
+    worker = Worker(stream, inbox, keyring, verify, WorkerOptions(**options), random.Random(3))
+    stopping = threading.Event()
+    rounds = iter(range(3))
+
+    def idle() -> None:
+        if next(rounds, None) is None:
+            stopping.set()
+
+    stream.idle = idle
+    runner = threading.Thread(target=worker.run, args=(stopping,))
+    runner.start()
+    runner.join(20)
+    assert not runner.is_alive(), "the worker does not end"
+    return worker
+
+
+@pytest.fixture(autouse=True)
+def _receipts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RECEIPTS_S", 0.0)
+
+
+def test_events_are_stored_acknowledged_and_receipted(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 10)), ScriptedInbox()
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert sorted(inbox.stored.values()) == list(range(1, 11))
+    assert inbox.batches == [4, 4, 2]
+    assert stream.acknowledged == [f"{n}-0" for n in range(1, 11)]
+    assert stream.receipts == [{"gate-7": 4}, {"gate-7": 8}, {"gate-7": 10}]
+    assert (tally.events["stored"], tally.batches, tally.trouble) == (10, 3, None)
+    assert set(tally.seconds) == set(module.STAGES)
+
+
+def test_what_was_pending_comes_first(node: Producer) -> None:
+    old, new = entries(node, 2), entries(node, 1, first=3)
+    stream, inbox = ScriptedStream(new), ScriptedInbox()
+    stream.pending = {entry.id: entry for entry in old}
+    stream.counts = dict.fromkeys(stream.pending, 1)
+    run(stream, inbox, lambda: ring(node))
+    assert stream.acknowledged == ["1-0", "2-0", "3-0"]
+
+
+def test_a_lost_acknowledgement_is_repeated_without_a_second_effect(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox()
+    stream.fail = {"acknowledge": [StreamAwayError("gone")]}
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert stream.acknowledged == ["1-0", "2-0", "3-0"]
+    assert (tally.events["stored"], tally.events["duplicate"], tally.redis_failures) == (0, 3, 1)
+    assert len(inbox.stored) == 3
+    # its node may have missed the receipt
+    assert stream.receipts[-1] == {"gate-7": 3}
+
+
+def test_redis_away_is_waited_for(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox()
+    stream.fail = {
+        "ensure_group": [StreamAwayError("cannot be reached")] * 3,
+        "fresh": [NoGroupError("the group is gone")],
+        "claim": [StreamAwayError("reset")],
+    }
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert len(inbox.stored) == 3
+    assert tally.redis_failures == 5
+    assert tally.trouble is None
+
+
+def test_the_database_away_acknowledges_nothing(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox(*[StoreAwayError("locked")] * 4)
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert tally.database_failures == 4
+    assert (len(inbox.stored), len(stream.acknowledged)) == (3, 3)
+
+
+def test_a_stop_while_the_database_is_away_leaves_all_pending(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox()
+    stopping = threading.Event()
+
+    def receive(items: Sequence[Received]) -> list[Outcome]:
+        stopping.set()
+        raise StoreAwayError("locked")
+
+    inbox.receive = receive
+    worker = Worker(stream, inbox, lambda: ring(node), verify)
+    worker.run(stopping)
+    assert list(stream.pending) == ["1-0", "2-0", "3-0"]
+    assert worker.tally().trouble == "locked"
+
+
+def test_keys_that_cannot_be_looked_up_refuse_nobody(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox()
+    answers = iter([StoreAwayError("away"), StoreAwayError("away"), ring(node)])
+
+    def keyring() -> Keyring:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    run(stream, inbox, keyring)
+    assert stream.refused == []
+    assert len(inbox.stored) == 3
+
+
+def test_refused_entries_go_to_the_quarantine_and_the_others_on(node: Producer) -> None:
+    made = entries(node, 5)
+    made[1] = Entry("2-0", b"{", made[1].signature, made[1].key)
+    made[3] = Entry("4-0", made[3].body, None, None)
+    stream, inbox = ScriptedStream(made), ScriptedInbox()
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert [(one.entry.id, one.reason) for one in stream.refused] == [
+        ("2-0", "bad_signature"),
+        ("4-0", "unsigned"),
+    ]
+    assert sorted(inbox.stored.values()) == [1, 3, 5]
+    assert tally.refused == {"bad_signature": 1, "unsigned": 1}
+    assert not stream.pending
+
+
+def test_a_quarantine_that_is_full_loses_nothing(node: Producer) -> None:
+    made = entries(node, 1)
+    stream, inbox = ScriptedStream([Entry("1-0", made[0].body)]), ScriptedInbox()
+    stream.fail = {"quarantine": [StreamFullError("out of memory")]}
+    run(stream, inbox, lambda: ring(node))
+    assert stream.room_made == 1
+    assert [one.reason for one in stream.refused] == ["unsigned"]
+
+
+def test_a_key_admitted_meanwhile_is_found(node: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEYS_AGAIN_S", 0.0)
+    rings = iter([Keyring({})])
+    stream, inbox = ScriptedStream(entries(node, 1)), ScriptedInbox()
+    run(stream, inbox, lambda: next(rings, ring(node)))
+    assert len(inbox.stored) == 1
+
+
+def test_poison_is_left_out_and_buried_after_too_many_tries(node: Producer) -> None:
+    made = entries(node, 3)
+    stream, inbox = ScriptedStream(made), ScriptedInbox(poison="2-0")
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert sorted(inbox.stored.values()) == [1, 3]
+    assert list(stream.pending) == ["2-0"]
+    assert tally.events["poison"] == 1
+    # it comes again, as often as it may
+    runs = 0
+    while stream.pending and runs < 10:
+        run(stream, inbox, lambda: ring(node))
+        runs += 1
+    assert stream.dead == [("2-0", "cannot be", 6)]
+
+
+def test_a_defect_of_one_event_does_not_stop_the_others(node: Producer) -> None:
+    stream, inbox = (
+        ScriptedStream(entries(node, 3)),
+        ScriptedInbox(ForeseenByNobodyError(), None, ForeseenByNobodyError(), None),
+    )
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert sorted(inbox.stored.values()) == [1, 3]
+    assert list(stream.pending) == ["2-0"]
+    assert tally.events["poison"] == 1
+
+
+def test_trimmed_entries_are_counted_and_let_go(node: Producer) -> None:
+    stream, inbox = ScriptedStream(), ScriptedInbox()
+    stream.pending = {"1-0": Entry("1-0", None, trimmed=True)}
+    stream.counts = {"1-0": 1}
+    stream.trimmed = 2
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert tally.events["trimmed"] == 3
+    assert stream.acknowledged == ["1-0"]
+
+
+def test_receipts_that_find_redis_full_make_room_and_are_written_later(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 2)), ScriptedInbox()
+    stream.fail = {"receipt": [StreamFullError("out of memory")]}
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert stream.room_made == 1
+    assert stream.receipts == [{"gate-7": 2}]
+    assert tally.redis_failures == 0
+
+
+def test_room_that_cannot_be_made_is_no_end(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 2)), ScriptedInbox()
+    stream.fail = {"fresh": [StreamFullError("full")], "make_room": [StreamAwayError("gone")]}
+    run(stream, inbox, lambda: ring(node))
+    assert len(inbox.stored) == 2
+
+
+def test_receipts_wait_for_the_database(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 2)), ScriptedInbox()
+    inbox.fail_through = [StoreAwayError("away")]
+    run(stream, inbox, lambda: ring(node))
+    assert stream.receipts == [{"gate-7": 2}]
