@@ -324,7 +324,7 @@ class CameraAlarms(Answer):
 
     camera: str
     false: int
-    per_day: float = Field(description="False alarms a day.")
+    per_day: float = Field(description="How many times a day it gave a false alarm.")
 
 
 class Numbers(Answer):

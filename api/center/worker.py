@@ -50,6 +50,10 @@ class Inbox(Protocol):
         """By node, the number up to which all is stored or reported lost."""
         ...
 
+    def give_up(self, node: str, number: int) -> None:
+        """Count a number as lost: its event became a dead letter."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -287,6 +291,10 @@ class Worker:
         if deliveries > self._options.max_deliveries:
             self._stream.bury(Entry(item.entry, item.body), reason, deliveries)
             self._tally.events["dead"] += 1
+            node = node_of(item.event.source)
+            # after that it is kept there: its node need not keep it, and all that came later, any longer
+            self._inbox.give_up(node, int(item.event.sequence))
+            self._touched.add(node)
 
     def _write_receipts(self) -> None:
         now_s = time.monotonic()

@@ -24,6 +24,9 @@ from api.center.config import load_center
 from api.center.opening import open_store
 from api.center.service import serve_center
 from edge.broker import EmbeddedBroker
+from edge.config import Config
+from edge.runtime import Node
+from edge.signing import Signer
 from tests.support.center_service import (
     DEAD,
     DISTRICT,
@@ -358,3 +361,68 @@ async def test_for_a_time(tmp_path: Path, broker: EmbeddedBroker) -> None:
     async with asyncio.timeout(60):
         tally = await serve_center(config, for_s=0.1)
     assert tally.events.total() == 0
+
+
+async def test_a_whole_node_speaks_and_listens(tmp_path: Path, broker: EmbeddedBroker) -> None:
+    """From simulated pictures to a case, and the verdict back to the rule that gave the alarm."""
+    camera = {
+        "id": "plaza",
+        "source": "sim://plaza?seed=3&scenario=intrusion&size=320x180&fps=10",
+        "zones": [{"id": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+        "rules": [{"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 0.2}],
+    }
+    node_config = Config.model_validate(
+        {
+            "node": {
+                "id": "gate-7",
+                "district": DISTRICT,
+                "data_dir": str(tmp_path / "node"),
+                "heartbeat_s": 1,
+            },
+            "redis": {"url": broker.url},
+            "outbox": {"until": "receipted"},
+            "cameras": [camera],
+        }
+    )
+    config = write_config(tmp_path, broker.url)
+    running = await asyncio.to_thread(Running, config)
+    try:
+        async with Node.open(node_config) as node:
+            # its first events come before anybody admitted it: refused, and asked for later
+            await eventually(lambda: running.get("/quarantine")["entries"], "the stranger's events")
+            public = Signer.open(tmp_path / "node").public
+            keys = "/nodes/gate-7/keys"
+            assert (await post(running, keys, {"key": public, **ME})).status_code == 201
+            found = await eventually(lambda: running.get("/cases", kind="hazard")["cases"], "the case")
+            await eventually(lambda: node.status().outbox_pending == 0, "the receipts")
+            await eventually(
+                lambda: (
+                    running.get("/nodes")[0]["stored_through"] >= 3 and not running.get("/nodes")[0]["holes"]
+                ),
+                "what was refused at first",
+            )
+            acting = {"action": "reject", "version": found[0]["version"], "cause": "animal", **ME}
+            answer = await post(running, f"/cases/{found[0]['id']}/actions", acting)
+            assert answer.status_code == 200, answer.text
+            await eventually(
+                lambda: b'sharpeyes_rule_verdicts_total{camera="plaza"' in node.metrics()[0], "the verdict"
+            )
+            assert (await post(running, "/surge", {"on": True, **ME})).status_code == 200
+            await eventually(
+                lambda: b'sharpeyes_threshold_profile{profile="surge"} 1.0' in node.metrics()[0],
+                "the profile",
+            )
+        numbers = await asyncio.to_thread(running.get, "/numbers")
+        assert numbers["precision"][0]["camera"] == "gate-7/plaza"
+        assert numbers["indicators"]["sharing"] == 1.0
+    finally:
+        await asyncio.to_thread(running.end)
+
+
+async def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for what threads and other processes bring about."""
+    return await asyncio.to_thread(until, condition, what)
+
+
+async def post(running: Running, path: str, body: dict) -> httpx.Response:
+    return await asyncio.to_thread(lambda: running.http.post(path, json=body))

@@ -252,6 +252,19 @@ async def test_nodes_and_their_keys(http: httpx.AsyncClient, desk: Desk, node: P
     )
 
 
+async def test_a_dead_letter_holds_no_receipt_up(desk: Desk, node: Producer) -> None:
+    bodies = [node.event() for _ in range(3)]
+    receive(desk, bodies[0], bodies[2])
+    assert desk.store.stored_through() == {"gate-7": 1}
+    desk.store.give_up("gate-7", 2)
+    desk.store.give_up("gate-7", 10**30)
+    assert desk.store.stored_through() == {"gate-7": 3}
+    # were it stored after all, it would count as that
+    receive(desk, bodies[1])
+    ledger = desk.store.ledger("gate-7")
+    assert (ledger.stored, ledger.gaps, ledger.missing) == (3, 0, 0)
+
+
 async def test_tables(http: httpx.AsyncClient) -> None:
     regions = (await http.get("/api/v1/regions")).json()
     assert regions[1] == {"code": f"{DISTRICT}001", "name": "北站街道", "depth": "street", "parent": DISTRICT}

@@ -107,6 +107,10 @@ class ScriptedInbox:
         self.stored: dict[str, int] = {}
         self.batches: list[int] = []
         self.fail_through: list[Exception] = []
+        self.given_up: list[tuple[str, int]] = []
+
+    def give_up(self, node: str, number: int) -> None:
+        self.given_up.append((node, number))
 
     def receive(self, items: Sequence[Received]) -> list[Outcome]:
         step = self.script.pop(0) if self.script else None
@@ -299,6 +303,7 @@ def test_poison_is_left_out_and_buried_after_too_many_tries(node: Producer) -> N
         run(stream, inbox, lambda: ring(node))
         runs += 1
     assert stream.dead == [("2-0", "cannot be", 6)]
+    assert inbox.given_up == [("gate-7", 2)]
 
 
 def test_a_defect_of_one_event_does_not_stop_the_others(node: Producer) -> None:

@@ -29,6 +29,7 @@ from api.center.model import (
     Verified,
 )
 from api.center.schema import feedback
+from api.center.sequences import LARGEST
 from api.center.store import accounts, acts, figures, keys, queries, upkeep
 from api.center.store.arrivals import Arrival, arrive
 from api.center.store.desk import Rules
@@ -184,6 +185,21 @@ class Store:
         """By node that was heard: 1 to this number are all stored or reported lost."""
         with self._database.read() as connection:
             return accounts.read_through(connection)
+
+    def give_up(self, node: str, number: int) -> None:
+        """Count a number as lost whose event came and cannot be stored: it became a dead letter.
+
+        Else its node would keep that event and all later ones, and send it again and again.
+        """
+        if not 1 <= number <= LARGEST:
+            return
+        with self._database.write() as work:
+            books = accounts.Books(work)
+            books.open({node: [(number, number)]})
+            book = books.by_node[node]
+            book.account.lose(number, number, work.now_ms)
+            book.heard(work.now_ms)
+            books.flush()
 
     def heard(self) -> Mapping[str, datetime]:
         """By node that was heard: when that was last."""
