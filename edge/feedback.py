@@ -179,6 +179,7 @@ class Feedback:
             self._options.retry_cap_s,
         )
         self._stopping = asyncio.Event()
+        self._acting = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def status(self) -> FeedbackStatus:
@@ -192,10 +193,11 @@ class Feedback:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="feedback")
 
     async def stop(self) -> None:
-        """End at once and close; twice is safe."""
+        """End as soon as what was heard is done and kept, and close; twice is safe."""
         self._stopping.set()
         if self._task is not None:
-            await cancel(self._task)
+            async with self._acting:
+                await cancel(self._task)
         await self._link.close()
 
     async def __aenter__(self) -> Self:
@@ -260,7 +262,8 @@ class Feedback:
             return
         through = int(raw)
         if through != self._status.receipted:
-            await asyncio.to_thread(self._listener.receipted, through)
+            async with self._acting:
+                await asyncio.to_thread(self._listener.receipted, through)
             self._status = replace(self._status, receipted=through)
 
     async def _take_messages(self) -> None:
@@ -268,7 +271,8 @@ class Feedback:
         wait_s = 0.0 if self._history else self._options.poll_s
         entries = await self._link.read(self._keys["feedback"], self._kept.last, COUNT, wait_s)
         if entries:
-            await asyncio.to_thread(self._follow, entries)
+            async with self._acting:
+                await asyncio.to_thread(self._follow, entries)
         if len(entries) < COUNT:
             self._history = False
 
