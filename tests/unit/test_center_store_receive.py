@@ -250,6 +250,19 @@ def test_holes_are_told_and_close(kind: str, tmp_path: Path) -> None:
         assert store.holes(0.0, 10) == []
 
 
+def test_a_clock_that_is_set_back_hides_nothing(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        receive(store, heartbeat(3), at=hands.now)
+        back = hands.move(hours=-1)
+        assert store.holes(3.0, 10) == [Hole("xihu-07", 1, 2)]
+        assert store.heard() == {"xihu-07": START}
+        receive(store, heartbeat(4), at=back)
+        assert store.heard() == {"xihu-07": back}
+        receive(store, heartbeat(5), at=back - timedelta(seconds=30))
+        assert store.heard() == {"xihu-07": back}
+
+
 def test_a_number_that_was_given_up_and_came_nevertheless_is_stored(store: Store) -> None:
     receive(store, gap(10, [(1, 9)]))
     receive(store, incident(4), incident(5))
