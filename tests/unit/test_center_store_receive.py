@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -249,6 +250,19 @@ def test_holes_are_told_and_close(kind: str, tmp_path: Path) -> None:
         assert store.holes(0.0, 10) == []
 
 
+def test_a_clock_that_is_set_back_hides_nothing(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        receive(store, heartbeat(3), at=hands.now)
+        back = hands.move(hours=-1)
+        assert store.holes(3.0, 10) == [Hole("xihu-07", 1, 2)]
+        assert store.heard() == {"xihu-07": START}
+        receive(store, heartbeat(4), at=back)
+        assert store.heard() == {"xihu-07": back}
+        receive(store, heartbeat(5), at=back - timedelta(seconds=30))
+        assert store.heard() == {"xihu-07": back}
+
+
 def test_a_number_that_was_given_up_and_came_nevertheless_is_stored(store: Store) -> None:
     receive(store, gap(10, [(1, 9)]))
     receive(store, incident(4), incident(5))
@@ -400,6 +414,22 @@ def test_a_defect_that_shows_in_company_only_stores_all(
     monkeypatch.setattr(Reception, "take", fussy)
     assert [outcome.fresh for outcome in receive(store, incident(1), incident(2))] == [True, True]
     assert store.case(1).event_count == 2
+
+
+def test_a_database_that_goes_away_in_between_is_nobodys_fault(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.center.store.reception import Reception
+
+    def failing(self: Reception, work: object, arrivals: Sequence[object]) -> list[Outcome]:
+        if len(arrivals) > 1:
+            raise RuntimeError("too many")
+        raise sa.exc.OperationalError("SELECT 1", {}, Exception("the disk is full"))
+
+    monkeypatch.setattr(Reception, "take", failing)
+    with pytest.raises(StoreAwayError, match="the disk is full") as caught:
+        receive(store, incident(1), incident(2))
+    assert "SELECT" not in str(caught.value)
 
 
 def test_text_that_looks_like_code_is_text(store: Store) -> None:

@@ -16,6 +16,9 @@ from api.center.store.work import Work
 
 Ranges = Sequence[tuple[int, int]]
 
+SET_BACK_MS = 60_000
+"""Workers differ by less; what is further ahead was noted before the clock was set back."""
+
 _NODES = Lookup(lambda among: sa.select(nodes).where(among(nodes.c.node, "names")))
 _ADD_NODE = sa.insert(nodes)
 _SAVE_NODE = (
@@ -68,8 +71,9 @@ class Book:
     changed: bool = False
 
     def heard(self, at_ms: int) -> None:
-        """Note a sign of life."""
-        self.heard_ms = max(at_ms, self.heard_ms or 0)
+        """Note a sign of life; where the centre's clock was set back, it is followed."""
+        before_ms = self.heard_ms or 0
+        self.heard_ms = at_ms if before_ms - at_ms > SET_BACK_MS else max(at_ms, before_ms)
         self.changed = True
 
 
@@ -195,10 +199,12 @@ def read_heard(connection: sa.Connection) -> dict[str, datetime]:
     return {node: from_ms(ms) for node, ms in connection.execute(query) if ms is not None}
 
 
-def read_holes(connection: sa.Connection, before_ms: int, limit: int) -> list[Hole]:
+def read_holes(connection: sa.Connection, now_ms: int, age_ms: int, limit: int) -> list[Hole]:
     """Holes that are older; each node's in ascending order, and no node's holes hide another's."""
+    # those of the time to come were noticed before the clock was set back
+    old = sa.or_(holes.c.since_ms <= now_ms - age_ms, holes.c.since_ms > now_ms)
     turn = sa.func.row_number().over(partition_by=holes.c.node_id, order_by=holes.c.first).label("turn")
-    some = sa.select(holes, turn).where(holes.c.since_ms <= before_ms).subquery()
+    some = sa.select(holes, turn).where(old).subquery()
     query = (
         sa.select(nodes.c.node, some.c.first, some.c.last)
         .join_from(some, nodes, nodes.c.id == some.c.node_id)

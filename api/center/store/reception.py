@@ -46,7 +46,7 @@ class Reception:
 
     rules: Rules
     dialect: str
-    inbox_days: float
+    inbox_days: int
 
     def take(self, work: Work, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Store what is new, and its effects; returns one outcome for each, in the same order."""

@@ -15,7 +15,7 @@ from api.center.store.statements import Lookup
 
 @dataclass(slots=True)
 class CaseRow:
-    """All columns of `schema.cases`, in their order."""
+    """All columns of `schema.cases`, in their order; angles in degrees."""
 
     id: int
     version: int
@@ -32,9 +32,7 @@ class CaseRow:
     place: str
     code: str
     longitude: float | None
-    """Degrees."""
     latitude: float | None
-    """Degrees."""
     opened_ms: int
     ended_ms: int | None
     first_ms: int

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,14 +57,7 @@ def write_many(connection: sa.Connection, statement: Writing, rows: Sequence[dic
     if order is None:
         connection.exec_driver_sql(sql, list(rows))
     else:
-        pick = itemgetter(*order)
-        connection.exec_driver_sql(
-            sql, [pick(row) for row in rows] if len(order) > 1 else _single(rows, order[0])
-        )
-
-
-def _single(rows: Sequence[dict[str, Any]], name: str) -> list[tuple[Any, ...]]:
-    return [(row[name],) for row in rows]
+        connection.exec_driver_sql(sql, [tuple(map(row.__getitem__, order)) for row in rows])
 
 
 @lru_cache(maxsize=256)

@@ -211,9 +211,9 @@ class Store:
 
         A node's holes are in ascending order, and the first holes of all nodes come before the second ones.
         """
-        before_ms = unix_ms(self._database.clock()) - round(older_than_s * 1000)
+        now_ms = unix_ms(self._database.clock())
         with self._database.read() as connection:
-            return accounts.read_holes(connection, before_ms, limit)
+            return accounts.read_holes(connection, now_ms, round(older_than_s * 1000), limit)
 
     def ledger(self, node: str) -> Ledger:
         """A node's account: created = stored + gaps + missing.
