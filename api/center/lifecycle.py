@@ -1,7 +1,9 @@
 """The life of a case: its states, what may be done in each, and what comes of it. Pure data and functions.
 
 上报 REPORTED → 受理 ACCEPTED → 派遣 DISPATCHED → 处置 HANDLING → 反馈 FEEDBACK → 核查
-VERIFYING → 结案 CLOSED. A case goes on while it is escalated (提级) or supervised (督办): these are flags beside its state.
+VERIFYING → 结案 CLOSED.
+
+A case goes on while it is escalated (提级) or supervised (督办): these are flags beside its state.
 """
 
 from collections.abc import Mapping

@@ -77,9 +77,9 @@ class StoreOptions:
         heartbeat_s: seconds between a node's heartbeats; it is available if heard within two of them.
     """
 
-    inbox_days: float = 30.0
-    events_days: float = 180.0
-    changes_days: float = 1.0
+    inbox_days: int = 30
+    events_days: int = 180
+    changes_days: int = 1
     heartbeat_s: float = 60.0
 
     def __post_init__(self) -> None:

@@ -186,6 +186,25 @@ def test_growing_worse_makes_it_due_sooner_but_never_later(store: Store, hands: 
     assert go(store, "resume").due == hands.now + timedelta(minutes=3)
 
 
+def test_a_deadline_that_was_missed_stays_as_it_is(store: Store, hands: Hands) -> None:
+    name = "01990000-0000-7000-8000-000000000001"
+    store.overdue(hands.move(hours=1))
+    receive(store, incident(2, name=name, phase="update", level=1), at=hands.now)
+    case = store.case(1)
+    assert (case.late, case.due) == (True, START + timedelta(minutes=30))
+    assert (case.region, case.told) == (STREET, (DISTRICT, STREET, COMMUNITY))
+
+
+def test_time_in_suspension_belongs_to_no_stage(store: Store, hands: Hands) -> None:
+    go(store, "accept")
+    hands.move(minutes=7)
+    go(store, "suspend")
+    hands.move(days=2)
+    go(store, "void")
+    numbers = store.numbers(START, hands.now + timedelta(seconds=1))
+    assert {time.stage: time.p50_s for time in numbers.stages} == {State.REPORTED: 0, State.ACCEPTED: 7 * 60}
+
+
 # Surge mode and feedback
 
 

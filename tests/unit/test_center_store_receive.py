@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -400,6 +401,22 @@ def test_a_defect_that_shows_in_company_only_stores_all(
     monkeypatch.setattr(Reception, "take", fussy)
     assert [outcome.fresh for outcome in receive(store, incident(1), incident(2))] == [True, True]
     assert store.case(1).event_count == 2
+
+
+def test_a_database_that_goes_away_in_between_is_nobodys_fault(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.center.store.reception import Reception
+
+    def failing(self: Reception, work: object, arrivals: Sequence[object]) -> list[Outcome]:
+        if len(arrivals) > 1:
+            raise RuntimeError("too many")
+        raise sa.exc.OperationalError("SELECT 1", {}, Exception("the disk is full"))
+
+    monkeypatch.setattr(Reception, "take", failing)
+    with pytest.raises(StoreAwayError, match="the disk is full") as caught:
+        receive(store, incident(1), incident(2))
+    assert "SELECT" not in str(caught.value)
 
 
 def test_text_that_looks_like_code_is_text(store: Store) -> None:

@@ -1,5 +1,6 @@
 """Regions by their codes, the tables of triage, and where cases go."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,13 @@ def test_tables_made_in_code_are_checked_too() -> None:
     for wrong in (dict.fromkeys(STAGES, 0.0), {State.REPORTED: 1.0}):
         with pytest.raises(ValueError, match="deadline"):
             Urgency(told, wrong)
+    for change, error in (
+        ({"causes": {}}, "causes must name"),
+        ({"causes": {"Not a code": "x"}}, "a code is lower-case"),
+        ({"levels": {1: TRIAGE.levels[1]}}, "levels must be"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            replace(TRIAGE, **change)
 
 
 def test_neighbours_know_each_other() -> None:

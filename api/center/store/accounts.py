@@ -11,11 +11,12 @@ from api.center.instants import from_ms
 from api.center.model import Hole, Ledger
 from api.center.schema import Number, holes, lost, nodes
 from api.center.sequences import Account, Span, extent
-from api.center.store.work import Work, chunks
+from api.center.store.statements import Lookup
+from api.center.store.work import Work
 
 Ranges = Sequence[tuple[int, int]]
 
-_NODES = sa.select(nodes).where(nodes.c.node.in_(sa.bindparam("names", expanding=True)))
+_NODES = Lookup(lambda among: sa.select(nodes).where(among(nodes.c.node, "names")))
 _ADD_NODE = sa.insert(nodes)
 _SAVE_NODE = (
     sa.update(nodes)
@@ -35,10 +36,12 @@ _LOST = (
     .where(lost.c.node_id == _NODE, lost.c.last >= _FIRST, lost.c.first <= _LAST)
     .order_by(lost.c.first)
 )
-_FIRST_HOLES = (
-    sa.select(holes.c.node_id, sa.func.min(holes.c.first))
-    .where(holes.c.node_id.in_(sa.bindparam("ids", expanding=True)))
-    .group_by(holes.c.node_id)
+_FIRST_HOLES = Lookup(
+    lambda among: (
+        sa.select(holes.c.node_id, sa.func.min(holes.c.first))
+        .where(among(holes.c.node_id, "ids"))
+        .group_by(holes.c.node_id)
+    )
 )
 _DROP_HOLE = sa.delete(holes).where(holes.c.node_id == _NODE, holes.c.first == _FIRST)
 _DROP_LOST = sa.delete(lost).where(lost.c.node_id == _NODE, lost.c.first == _FIRST)
@@ -119,8 +122,10 @@ class Books:
         self._save(changed)
 
     def _save(self, changed: Sequence[Book]) -> None:
-        first_hole = self._first_holes([book.id for book in changed if book.account.missing])
-        rows = []
+        open_ = [book.id for book in changed if book.account.missing]
+        found = _FIRST_HOLES.rows(self.work.connection, {"ids": open_})
+        first_hole = {row[0]: row[1] for row in found}
+        rows: list[dict[str, object]] = []
         for book in changed:
             account = book.account
             rows.append(
@@ -136,12 +141,6 @@ class Books:
             )
             book.changed = False
         self.work.many(_SAVE_NODE, rows)
-
-    def _first_holes(self, ids: Sequence[int]) -> dict[int, int]:
-        found: dict[int, int] = {}
-        for some in chunks(ids):
-            found.update(self.work.connection.execute(_FIRST_HOLES, {"ids": list(some)}).all())
-        return found
 
     def _read_spans(self, book: Book, ranges: Ranges) -> None:
         account = book.account
@@ -160,10 +159,9 @@ class Books:
 def read_books(connection: sa.Connection, names: Sequence[str]) -> dict[str, Book]:
     """The accounts of nodes without their spans, by node."""
     found = {}
-    for some in chunks(names):
-        for row in connection.execute(_NODES, {"names": list(some)}):
-            account = Account(row.top, row.stored, row.gone, row.repeated)
-            found[row.node] = Book(row.id, account, row.heard_ms)
+    for row in _NODES.rows(connection, {"names": names}):
+        account = Account(row.top, row.stored, row.gone, row.repeated)
+        found[row.node] = Book(row.id, account, row.heard_ms)
     return found
 
 

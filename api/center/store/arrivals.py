@@ -112,10 +112,7 @@ def arrive(item: Received) -> Arrival:
 
 def _of_node(arrival: Arrival, data: NodeData) -> None:
     if data.gap is not None:
-        ranges = tuple((first, last) for first, last in data.gap.ranges)
-        if not all(1 <= first <= last <= LARGEST for first, last in ranges):
-            raise ValueError(f"a gap's numbers are not within 1 and {LARGEST}")
-        arrival.gaps = ranges
+        arrival.gaps = tuple((first, last) for first, last in data.gap.ranges)
     if data.ledger is not None:
         arrival.hours = _hours(data.ledger)
 

@@ -1,7 +1,8 @@
 """Where events become cases: opening, joining, raising. One desk serves one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,23 +15,28 @@ from api.center.schema import cases, events, incidents
 from api.center.schema import marks as marks_table
 from api.center.store.arrivals import Arrival
 from api.center.store.rows import ADD, ALL, SAVE_ALL, SAVE_SEEN, SEEN, CaseRow, read_rows
-from api.center.store.work import Work, chunks, clean
+from api.center.store.statements import Lookup
+from api.center.store.work import Work, clean
 from api.center.tables import MergeOptions, RegionTree, Triage, ordered
 from api.center.triage import route
 
-_INCIDENTS = sa.select(
-    incidents.c.incident, incidents.c.node_id, incidents.c.case_id, incidents.c.ended
-).where(incidents.c.incident.in_(sa.bindparam("ids", expanding=True)))
-_MARKS = (
-    sa.select(marks_table.c.key, marks_table.c.longitude, marks_table.c.latitude, marks_table.c.case_id)
-    .join_from(marks_table, cases, cases.c.id == marks_table.c.case_id)
-    .where(
-        marks_table.c.key.in_(sa.bindparam("keys", expanding=True)),
-        sa.or_(
-            sa.and_(cases.c.last_ms >= sa.bindparam("b_from"), cases.c.first_ms <= sa.bindparam("b_to")),
-            # events of the same batch may bring these into the window
-            cases.c.id.in_(sa.bindparam("known", expanding=True)),
-        ),
+_INCIDENTS = Lookup(
+    lambda among: sa.select(
+        incidents.c.incident, incidents.c.node_id, incidents.c.case_id, incidents.c.ended
+    ).where(among(incidents.c.incident, "ids"))
+)
+_MARKS = Lookup(
+    lambda among: (
+        sa.select(marks_table.c.key, marks_table.c.longitude, marks_table.c.latitude, marks_table.c.case_id)
+        .join_from(marks_table, cases, cases.c.id == marks_table.c.case_id)
+        .where(
+            among(marks_table.c.key, "keys"),
+            sa.or_(
+                sa.and_(cases.c.last_ms >= sa.bindparam("since"), cases.c.first_ms <= sa.bindparam("until")),
+                # events of the same batch may bring these into the window
+                among(cases.c.id, "known"),
+            ),
+        )
     )
 )
 _ADD_INCIDENT = sa.insert(incidents)
@@ -44,6 +50,8 @@ _SAVE_INCIDENT = (
 
 Known = tuple[str, int]
 """An incident: its id and its node's number. A node cannot speak of another's."""
+
+_NONE: Final[Mapping[int, list[Mark]]] = MappingProxyType({})
 
 OPENED: Final = "open"
 RAISED: Final = "raise"
@@ -76,6 +84,7 @@ class Desk:
     _incidents: dict[Known, _Incident] = field(default_factory=dict)
     _cases: dict[int, CaseRow] = field(default_factory=dict)
     _marks: dict[str, dict[int, list[Mark]]] = field(default_factory=dict)
+    _searched: dict[Sighting, tuple[str, ...]] = field(default_factory=dict)
     _opened: set[int] = field(default_factory=set)
     _raised: set[int] = field(default_factory=set)
     _seen: set[int] = field(default_factory=set)
@@ -87,9 +96,8 @@ class Desk:
         """Read what the events may touch: their incidents, the cases of these, and cases near by."""
         connection = self.work.connection
         told = {arrival.says.incident for arrival in arrivals if arrival.data is not None}
-        for some in chunks(sorted(told)):
-            for incident, node, case, ended in connection.execute(_INCIDENTS, {"ids": list(some)}):
-                self._incidents[incident, node] = _Incident(case, ended)
+        for incident, node, case, ended in _INCIDENTS.rows(connection, {"ids": told}):
+            self._incidents[incident, node] = _Incident(case, ended)
         self._cases = read_rows(connection, (known.case for known in self._incidents.values()))
         self._load_near([arrival for arrival in arrivals if self._needs_case(arrival)])
 
@@ -153,17 +161,15 @@ class Desk:
         if not arrivals:
             return
         merge = self.rules.merge
-        sightings = [arrival.sighting() for arrival in arrivals]
-        keys = sorted({key for sighting in sightings for key in searched(sighting, merge)})
+        sightings = {arrival.sighting() for arrival in arrivals}
+        self._searched = {sighting: tuple(searched(sighting, merge)) for sighting in sightings}
+        keys = {key for found in self._searched.values() for key in found}
         window_ms = round(merge.window_s * 1000)
-        when = {
-            "known": sorted(self._cases),
-            "b_from": min(sighting.at_ms for sighting in sightings) - window_ms,
-            "b_to": max(sighting.at_ms for sighting in sightings) + window_ms,
-        }
-        for some in chunks(keys):
-            for *mark, case in self.work.connection.execute(_MARKS, {"keys": list(some), **when}):
-                self._remember(case, Mark(*mark))
+        since_ms = min(sighting.at_ms for sighting in sightings) - window_ms
+        until_ms = max(sighting.at_ms for sighting in sightings) + window_ms
+        among = {"keys": keys, "known": self._cases.keys()}
+        for *mark, case in _MARKS.rows(self.work.connection, among, since=since_ms, until=until_ms):
+            self._remember(case, Mark(*mark))
         wanted = {case for found in self._marks.values() for case in found}
         self._cases.update(read_rows(self.work.connection, wanted - self._cases.keys()))
 
@@ -184,8 +190,8 @@ class Desk:
     def _near(self, sighting: Sighting) -> Iterable[int]:
         """Open cases that a new incident may join; of several, the oldest gets it."""
         merge = self.rules.merge
-        for key in searched(sighting, merge):
-            for id_, known in self._marks.get(key, {}).items():
+        for key in self._searched[sighting]:
+            for id_, known in self._marks.get(key, _NONE).items():
                 case = self._cases[id_]
                 if (
                     case.state not in ENDS

@@ -13,9 +13,10 @@ from api.center.schema import covered, inbox
 from api.center.store.accounts import Book, Books, ranges_of
 from api.center.store.arrivals import HEARTBEAT, Arrival
 from api.center.store.desk import Desk, Rules
-from api.center.store.work import Work, chunks
+from api.center.store.statements import Lookup
+from api.center.store.work import Work
 
-_KNOWN = sa.select(inbox.c.source, inbox.c.id).where(inbox.c.id.in_(sa.bindparam("ids", expanding=True)))
+_KNOWN = Lookup(lambda among: sa.select(inbox.c.source, inbox.c.id).where(among(inbox.c.id, "ids")))
 _ADD = sa.insert(inbox)
 _SUMS: Final = ("analysed_ms", "degraded_ms", "blind_ms", "camera_ms")
 _DUPLICATE: Final = Outcome(fresh=False)
@@ -45,7 +46,7 @@ class Reception:
 
     rules: Rules
     dialect: str
-    inbox_days: float
+    inbox_days: int
 
     def take(self, work: Work, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Store what is new, and its effects; returns one outcome for each, in the same order."""
@@ -86,11 +87,8 @@ class Reception:
 
     def _known(self, work: Work, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         """Keys that are in the inbox already, among others with the same id."""
-        ids = sorted({arrival.id for arrival in arrivals if arrival.kind != HEARTBEAT})
-        known: set[tuple[str, str]] = set()
-        for some in chunks(ids):
-            known.update(work.connection.execute(_KNOWN, {"ids": list(some)}).all())
-        return known
+        ids = {arrival.id for arrival in arrivals if arrival.kind != HEARTBEAT}
+        return {(source, id_) for source, id_ in _KNOWN.rows(work.connection, {"ids": ids})}
 
     def _enter(self, arrival: Arrival, book: Book, known: set[tuple[str, str]]) -> bool:
         """Enter an event's number; says whether the event is new."""

@@ -10,12 +10,12 @@ from api.center.cases import Case, Place
 from api.center.instants import from_ms
 from api.center.lifecycle import ENDS, Standing, State
 from api.center.schema import cases
-from api.center.store.work import chunks
+from api.center.store.statements import Lookup
 
 
 @dataclass(slots=True)
 class CaseRow:
-    """All columns of `schema.cases`, in their order."""
+    """All columns of `schema.cases`, in their order; angles in degrees."""
 
     id: int
     version: int
@@ -32,9 +32,7 @@ class CaseRow:
     place: str
     code: str
     longitude: float | None
-    """Degrees."""
     latitude: float | None
-    """Degrees."""
     opened_ms: int
     ended_ms: int | None
     first_ms: int
@@ -127,7 +125,7 @@ def _updating(names: Sequence[str]) -> sa.Update:
 SAVE_SEEN: Final = _updating(SEEN)
 SAVE_ALL: Final = _updating(ALL)
 ADD: Final = sa.insert(cases)
-_BY_ID = sa.select(cases).where(cases.c.id.in_(sa.bindparam("ids", expanding=True)))
+_BY_ID = Lookup(lambda among: sa.select(cases).where(among(cases.c.id, "ids")))
 
 
 def read_row(row: Sequence[Any]) -> CaseRow:
@@ -141,8 +139,4 @@ def read_row(row: Sequence[Any]) -> CaseRow:
 
 def read_rows(connection: sa.Connection, ids: Iterable[int]) -> dict[int, CaseRow]:
     """Cases by number; unknown ones are left out."""
-    found = {}
-    for some in chunks(sorted(set(ids))):
-        for row in connection.execute(_BY_ID, {"ids": list(some)}):
-            found[row.id] = read_row(row)
-    return found
+    return {row.id: read_row(row) for row in _BY_ID.rows(connection, {"ids": set(ids)})}

@@ -43,8 +43,8 @@ class Upkeep:
         return count
 
 
-def _ago(now_ms: int, days: float) -> int:
-    return now_ms - round(days * DAY_MS)
+def _ago(now_ms: int, days: int) -> int:
+    return now_ms - days * DAY_MS
 
 
 def _before(

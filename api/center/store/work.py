@@ -11,6 +11,7 @@ from api.center.cases import ChangeKind
 from api.center.history import Entry, seal
 from api.center.instants import unix_ms
 from api.center.schema import chain, changes, feedback, history
+from api.center.store.statements import Writing, write_many
 
 COUNTED: Final = ("nodes", "cases", "events", "changes", "feedback", "history")
 
@@ -24,9 +25,6 @@ _HISTORY = sa.insert(history)
 _CHANGES = sa.insert(changes)
 _FEEDBACK = sa.insert(feedback)
 
-CHUNK = 500
-"""Values of one IN list."""
-
 
 def clean(text: str) -> str:
     """Text as both databases can keep it: what is no character is replaced. It is never taken for SQL.
@@ -36,11 +34,6 @@ def clean(text: str) -> str:
         "<b>'; DROP TABLE cases; --\ufffd"
     """
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
-def chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    """The values in pieces that an IN list can take."""
-    return [values[k : k + CHUNK] for k in range(0, len(values), CHUNK)]
 
 
 class Work:
@@ -139,9 +132,6 @@ class Work:
             self.connection.execute(_SAVE, {**self._last, "head": self._head, "surge": self.surge})
             self._before = (dict(self._last), self._head, self.surge)
 
-    def many(
-        self, statement: sa.Insert | sa.Update | sa.Delete, rows: Sequence[Mapping[str, object]]
-    ) -> None:
-        """Run a statement for each row, if there are any."""
-        if rows:
-            self.connection.execute(statement, rows)
+    def many(self, statement: Writing, rows: Sequence[dict[str, Any]]) -> None:
+        """Run a statement for each row, if there are any; see `write_many`."""
+        write_many(self.connection, statement, rows)
