@@ -3,19 +3,23 @@
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 
-from edge.answers import Verdict
 from edge.config import Config
 from edge.errors import OutboxError
 from edge.events import Event, EventContext, gap_events
-from edge.feedback import Feedback, Source
 from edge.outbox import Outbox, OutboxCounts
 from edge.precision import Precision, RuleVerdicts
-from edge.publisher import Destination, Publisher, PublisherOptions, PublisherStatus, Signs
 from edge.status import FeedbackStatus, Profile
 from streams.clock import Clock
+
+if TYPE_CHECKING:
+    # redis-py takes a tenth of a second to load: in `prepare`, beside what the first picture waits for
+    from edge.answers import Verdict
+    from edge.feedback import Feedback
+    from edge.publisher import Publisher, PublisherStatus, Signs
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +39,7 @@ class Delivered:
     """
 
     outbox: OutboxCounts
-    publisher: PublisherStatus
+    publisher: "PublisherStatus"
     feedback: FeedbackStatus
     verdicts: Sequence[RuleVerdicts]
 
@@ -51,8 +55,9 @@ class Delivery:
     """
 
     outbox: Outbox
-    _publisher: Publisher
-    _feedback: Feedback
+    _publisher: "Publisher"
+    _feedback: "Feedback"
+    _signer: "Signs"
     _precision: Precision
 
     def __init__(
@@ -78,7 +83,6 @@ class Delivery:
         self._told = told
         self._set_profile = set_profile
         self._gap = gap_events(speaker, clock.utc)
-        self._signer: Signs | None = None
         self._expired_s = clock.monotonic()
 
     def open(self, stack: AsyncExitStack) -> None:
@@ -93,12 +97,14 @@ class Delivery:
             Outbox(path, wanted.max_bytes, self._clock, max_age_s=wanted.max_age_s, until=wanted.until)
         )
 
-    def load_key(self) -> None:
-        """Load the key that signs, or make one; takes a moment, which other threads can use.
+    def prepare(self) -> None:
+        """Load the key that signs, or make one, and libraries: a moment that other threads can use.
 
         Raises:
             SigningError: it cannot be read or made.
         """
+        import edge.feedback
+        import edge.publisher  # noqa: F401 - loaded here, used in `connect`
         from edge.signing import Signer
 
         self._signer = Signer.open(self._config.node.data_dir)
@@ -115,6 +121,9 @@ class Delivery:
         Raises:
             PublishError: the URL is malformed.
         """
+        from edge.feedback import Feedback, Source
+        from edge.publisher import Destination, Publisher, PublisherOptions
+
         node = self._config.node
         self._precision = Precision(node.data_dir / "verdicts.json", self._config.cameras)
         self._publisher = Publisher(
@@ -152,7 +161,7 @@ class Delivery:
         """Where events go, without credentials."""
         return self._publisher.display_url
 
-    def status(self) -> PublisherStatus:
+    def status(self) -> "PublisherStatus":
         """How publishing goes."""
         return self._publisher.status()
 
@@ -176,7 +185,7 @@ class Delivery:
         again = self.outbox.ask_again(first, last)
         log.info("the centre asks for events again", first=first, last=last, kept=again)
 
-    def verdict(self, verdict: Verdict) -> bool:
+    def verdict(self, verdict: "Verdict") -> bool:
         """The centre has judged an incident."""
         return self._precision.add(verdict.incident, verdict.camera, verdict.rule, verdict.verdict)
 

@@ -153,7 +153,7 @@ class Node:
         self._detector, self.redis_url, _ = await asyncio.gather(
             asyncio.to_thread(load_detector, model.detector, model.providers, model.threads),
             asyncio.to_thread(self._start_broker),
-            asyncio.to_thread(self._delivery.load_key),
+            asyncio.to_thread(self._delivery.prepare),
         )
         self._saver = Saver(self._delivery.outbox, self.board.post, self._metrics, self._clock, self._stop)
         self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)

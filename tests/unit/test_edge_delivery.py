@@ -63,7 +63,7 @@ class Node:
     async def start(self, stack: AsyncExitStack, url: str) -> Delivery:
         """Open and connect."""
         self.delivery.open(stack)
-        self.delivery.load_key()
+        self.delivery.prepare()
         await self.delivery.connect(stack, url, 1000)
         return self.delivery
 

@@ -93,7 +93,7 @@ verdicts = st.tuples(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said=st.lists(verdicts | st.just(None), max_size=40))
 def test_the_last_verdict_on_each_incident_counts(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[int, str, str] | None]
