@@ -37,6 +37,7 @@ from tests.support.center_service import (
     Producer,
     write_config,
 )
+from tests.support.postgres import new_database
 
 PATIENCE_S = 60.0
 ME = {"who": "李华", "why": "test"}
@@ -293,6 +294,40 @@ def test_killed_workers_and_a_killed_centre_lose_and_double_nothing(
     with open_store(load_center(config)) as store:
         ledger = store.ledger("gate-7")
         assert (ledger.stored, ledger.missing, ledger.repeated) == (total, 0, 0)
+        assert store.verify().intact
+
+
+def test_several_workers_share_postgresql(
+    tmp_path: Path, broker: EmbeddedBroker, client: "redis.Redis"
+) -> None:
+    nodes = [Producer.make(tmp_path, f"gate-{n}") for n in range(3)]
+    config = write_config(
+        tmp_path,
+        broker.url,
+        center={"workers": 3},
+        redis={"claim_idle_s": 1, "batch": 8},
+        database={"url": new_database()},
+    )
+    admitted(config, *nodes)
+    each = 300
+    with centre(config) as running:
+        workers = until(lambda: len(found := running.workers()) == 3 and found, "the workers")
+        incidents = {node.node: node.incident() for node in nodes}
+        for n in range(each):
+            for node in nodes:
+                node.say(client, node.event(incidents[node.node]) if n % 2 else node.event())
+            if n == each // 2:
+                workers[0].kill()
+        for node in nodes:
+            until(lambda node=node: receipt(client, node.node) == each, "the last receipt")
+        cases = running.get("/cases", limit=1000)["cases"]
+        assert sum(case["event_count"] for case in cases) == each * len(nodes)
+        consumers = client.xinfo_consumers(EVENTS, "center")
+        assert {consumer["name"] for consumer in consumers} == {b"center-0", b"center-1", b"center-2"}
+    with open_store(load_center(config)) as store:
+        for node in nodes:
+            ledger = store.ledger(node.node)
+            assert (ledger.stored, ledger.missing, ledger.repeated) == (each, 0, 0)
         assert store.verify().intact
 
 

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -38,11 +39,20 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
         yield running
 
 
+@pytest.fixture(scope="module")
+def empty(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without contents: copying it takes less time than making it."""
+    folder = tmp_path_factory.mktemp("empty")
+    open_store(load_center(write_config(folder, broker.url))).close()
+    return folder / "data"
+
+
 @pytest.fixture
-def desk(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Desk]:
+def desk(broker: EmbeddedBroker, empty: Path, tmp_path: Path) -> Iterator[Desk]:
     with redis.Redis.from_url(broker.url) as client:
         client.flushall()
     config = load_center(write_config(tmp_path, broker.url))
+    shutil.copytree(empty, tmp_path / "data")
     store, stream = open_store(config), open_stream(config, "desk")
     stream.ensure_group()
     yield Desk(
