@@ -4,6 +4,7 @@ Read from the syntax tree, so nothing is imported and private parts are free.
 """
 
 import ast
+import gc
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,7 +70,14 @@ def sources() -> list[Path]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"), str(path))
+    code = path.read_text("utf-8")
+    # While CPython 3.11 builds a tree, a collection that runs other code can end it with a SystemError about
+    # its recursion depth; seen once in some hundred runs.
+    gc.disable()
+    try:
+        return ast.parse(code, str(path))
+    finally:
+        gc.enable()
 
 
 @cache
