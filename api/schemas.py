@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.status import CameraState
+
 
 class Answer(BaseModel):
     """Base of all answers: read from the status snapshots of `edge.status` by attribute."""
@@ -44,7 +46,7 @@ class Camera(Answer):
     id: str = Field(description="The camera's id in the configuration.")
     name: str = Field(description="Name of the place.")
     source: str = Field(description="URL of the stream that is analysed, without credentials.")
-    state: Literal["connecting", "up", "retrying", "shed", "stopped"] = Field(
+    state: CameraState = Field(
         description="State of the stream; `shed`: closed, as the frame budget gives the camera up."
     )
     error: str | None = Field(description="Why the stream is not up; null when it is.")

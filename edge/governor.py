@@ -160,16 +160,17 @@ class Governor:
             self.meter.seen(camera.id, stream)
         self._account(camera.id, reader)
         unread = reader.late * min(camera.analysed_fps / stream.fps, 1.0) if stream is not None else 0.0
+        up = reader.state == "up"
         # One that is shed, or is being opened again, costs what it did as soon as it is served.
-        known = stream is not None and reader.state == "connecting"
+        returning = reader.state == "shed" or (stream is not None and reader.state == "connecting")
         return CameraReading(
-            up=known or reader.state in ("up", "shed"),
+            up=up or returning,
             stream=stream,
             activity="idle" if reader.state == "shed" else reader.activity,
             trusted=reader.trust == "trusted",
             open_incident=bool(watch.open_incidents),
-            moving_tracks=len(watch.known) if reader.activity == "active" and reader.state == "up" else 0,
-            attention=watch.attention and reader.state == "up",
+            moving_tracks=len(watch.known) if up and reader.activity == "active" else 0,
+            attention=up and watch.attention,
             delivered=frames.delivered,
             lost=frames.superseded + frames.expired + round(unread),
         )

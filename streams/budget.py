@@ -70,6 +70,7 @@ class _Table:
             raise ValueError("two demands for one camera")
         rows = _columns(map(_ASKED, self.demands), 13)
         self.wanted, self.priority, self.share = rows[:3]
+        self.protected = self.priority >= PROTECTED
         self.keyframe_fps, self.idle_fps = np.minimum(rows[3], self.wanted), np.minimum(rows[4], self.wanted)
         self.urgency = np.where(rows[5] > 0, 2.0, np.where(rows[6] > 0, 1.0, 0.0))
         self.stale_s, self.shed_s, self.tiles, self.density = rows[7], rows[8], rows[9] > 0, rows[10] > 0
@@ -106,9 +107,8 @@ class _Table:
         Protected floors are granted beside keyframes: of these, what they usually take beyond what they do.
         """
         looks = np.minimum(self.floor, self.wanted) - self.keyframe_fps
-        protected = self.priority >= PROTECTED
-        looking = np.where(protected, np.maximum(usual - self.share, 0.0), usual)
-        decoding = np.where(self.decoded > self.share, self.decoded * ~protected, looking)
+        looking = np.where(self.protected, np.maximum(usual - self.share, 0.0), usual)
+        decoding = np.where(self.decoded > self.share, self.decoded * ~self.protected, looking)
         ms = decoding * np.maximum(self.decode - self.keyframe, 0.0) + looking * looks * self.look
         reserve: Floats = np.where(looks > _EPS, ms, 0.0)
         return reserve
@@ -126,7 +126,7 @@ class _Table:
         slowest = self.keyframe_fps * shares[0]
         decoded = np.minimum(self.floor, self.wanted) > self.keyframe_fps + _EPS
         safe = decoded | (self.floor <= slowest + _EPS)
-        paced = calm & safe & (shares[0] < 1) & (self.priority < PROTECTED)
+        paced = calm & safe & (shares[0] < 1) & ~self.protected
         return paced, np.where(paced, shares, 1.0)
 
 
@@ -219,8 +219,7 @@ def _keyframe_steps(table: _Table) -> _Column:
 def _rate_steps(table: _Table) -> list[_Column]:
     """One column a rung: the ladder's rates below the wanted one, then that."""
     zero = np.zeros(len(table.ids))
-    protected = table.priority >= PROTECTED
-    tier_floor = np.where(protected, float(Tier.KEYFRAMES), float(Tier.FLOOR))
+    tier_floor = np.where(table.protected, float(Tier.KEYFRAMES), float(Tier.FLOOR))
     tier_above = np.where(table.urgency > 0, float(Tier.BUSY_RATE), float(Tier.QUIET_RATE))
     weight = 2.0 ** ((table.priority - 5) / 2 + table.urgency)
     below, decoded, best = table.keyframe_fps, zero > 0, zero + np.inf
@@ -235,7 +234,7 @@ def _rate_steps(table: _Table) -> list[_Column]:
         ratio = weight * np.log((1 + level) / (1 + below)) / np.maximum(cpu, _EPS)
         best = np.where(there, np.minimum(best / _SPACING, ratio), best)
         safety = _safety_key(table, rung, held, table.stale_s)
-        safety += _LATER * ~(table.paced | protected)
+        safety += _LATER * ~(table.paced | table.protected)
         key = np.where(
             below < table.floor - _EPS,
             safety,

@@ -178,18 +178,16 @@ class GatedDecoder:
             again: whether it was open before.
             onwards: whether its time stamps go on where they would be, had it been open all the time.
         """
+        self.closed()
         self._decoder = decoder
         self._thrifty = False
-        self._drop_passed()
-        self._buffer.lose()
-        self._seen.clear()
         if again:
             self.gate.interrupted()
             if not onwards:
                 self.timeline.reconnected()
 
     def closed(self) -> None:
-        """The stream was closed for long: nothing that it gave is needed any more."""
+        """The stream is closed: nothing that it gave is needed any more."""
         self._decoder = None
         self._drop_passed()
         self._buffer.lose()

@@ -255,16 +255,11 @@ class Reader:
         _yield_to_others(self._options.niceness)
         self._meter.begin()
         while not self._stop.is_set():
-            if not self._served.is_set():
-                self._gated.closed()
-                self._decoder = None
-                self._enter("shed")
-                self._served.wait()
-                self._enter("connecting")
-                self._shed_before = True
-                continue
             try:
-                self._session()
+                if self._served.is_set():
+                    self._session()
+                else:
+                    self._stay_shed()
             except StreamError as error:
                 self._failed(str(error))
             except Exception as error:  # noqa: BLE001 - one camera's crash is that camera's
@@ -272,6 +267,18 @@ class Reader:
         self._report(force=True)
         self._meter.add("demux", 0)
         self._enter("stopped")
+
+    def _stay_shed(self) -> None:
+        """Hold nothing of the stream, and wait until the camera is served again, or the end."""
+        self._gated.closed()
+        self._decoder = None
+        if self._lag is not None:
+            self._lag.lost()
+        self._enter("shed")
+        self._served.wait()
+        if not self._stop.is_set():
+            self._enter("connecting")
+            self._shed_before = True
 
     def _failed(self, reason: str) -> None:
         if self._stop.is_set():
@@ -403,7 +410,9 @@ class Reader:
             self._status = replace(
                 before, state=state, since_mono_s=since_s, last_error=last_error or before.last_error
             )
-        if before.state != state and state in ("up", "stopped") and not self._shed_before:
+        # Turns of shed cameras come every few seconds and are told by the plan's metrics.
+        told = state == "stopped" or (state == "up" and not self._shed_before)
+        if before.state != state and told:
             _log.info("stream_" + state, camera=self.camera_id, source=self._url.display)
 
     def _report(self, *, force: bool = False) -> None:
