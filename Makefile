@@ -7,13 +7,16 @@ PYTHON ?= $(shell sh deploy/find-python.sh)
 TESTS  ?= tests streams models edge api
 PIN    := -q --upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test check format pins rtsp-server clean help
+.PHONY: run test chaos check format pins rtsp-server postgres clean help
 
 run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded server, status page
 	@exec $(BIN)/sharpeyes demo $(ARGS)
 
-test: $(VENV)/.test rtsp-server ## Run every test, with coverage
+test: $(VENV)/.test rtsp-server postgres ## Run every test, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-config=pyproject.toml $(ARGS) $(TESTS)
+
+chaos: $(VENV)/.test postgres ## Run the long form of the chaos tests: fifty kills, half an hour
+	SHARPEYES_CHAOS=long $(BIN)/python -m pytest -s $(ARGS) tests/chaos
 
 check: $(VENV)/.test ## Run the static gate: format, lint, types, architecture
 	$(BIN)/ruff format --check .
@@ -27,6 +30,9 @@ format: $(VENV)/.test ## Format the code and mend what can be mended
 
 rtsp-server:
 	@sh tests/support/install-rtsp.sh
+
+postgres:
+	@sh tests/support/install-postgres.sh
 
 $(VENV)/bin/python:
 	@sh deploy/make-venv.sh "$(PYTHON)" $(VENV)

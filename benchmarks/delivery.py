@@ -11,8 +11,8 @@
 3. Replay: a million events (100,000 in the quick form) wait in the outbox and are published; resident memory
    is read each half second; `replay_memory_grown_mb` is its median in the last quarter less the second's.
 
-Events are incidents of fifty cameras: begin, two updates and end of each. They are drafted beforehand, and get
-ids of their own as they are appended: what is measured begins where analysis ends.
+Events are incidents of fifty cameras: begin, two updates and end of each. They are drafted beforehand, and
+get ids of their own as they are appended: what is measured begins where analysis ends.
 """
 
 import argparse

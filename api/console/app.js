@@ -29,6 +29,7 @@ function drawNode() {
     fact(word("redis"), `${node.redis} (${word(node.redis_up ? "up" : "down")})`, node.redis_up ? "good" : "bad"),
     fact(word("published"), `${number(node.events_published)}, ${number(node.outbox_pending)} ${word("waiting")}`),
     fact(word("uptime"), duration(node.uptime_s)),
+    ...(node.profile === "usual" ? [] : [fact(word("thresholds"), word(node.profile), "bad")]),
   );
 }
 

@@ -79,18 +79,25 @@ def test_compose_starts_with_a_configuration_that_is_right(
     assert str(config.node.data_dir) == "/var/lib/sharpeyes"
 
 
-def test_the_service_is_locked_up() -> None:
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("sharpeyes", "run /etc/sharpeyes/sharpeyes.yaml"),
+        ("sharpeyes-center", "center /etc/sharpeyes-center/center.yaml"),
+    ],
+)
+def test_the_services_are_locked_up(name: str, command: str) -> None:
     unit = configparser.RawConfigParser(strict=False, comment_prefixes=("#",))
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read(DEPLOY / "sharpeyes.service")
+    unit.read(DEPLOY / f"{name}.service")
     service = unit["Service"]
     for key, value in {
         "DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes",
         "PrivateTmp": "yes", "PrivateDevices": "yes", "CapabilityBoundingSet": "",
         "MemoryDenyWriteExecute": "yes",
-        "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX", "StateDirectory": "sharpeyes",
+        "RestrictAddressFamilies": "AF_INET AF_INET6 AF_UNIX", "StateDirectory": name,
         "MemoryMax": "2G",
         "RestartPreventExitStatus": "2",
     }.items():  # fmt: skip
         assert service[key] == value, key
-    assert service["ExecStart"].endswith("/sharpeyes run /etc/sharpeyes/sharpeyes.yaml")
+    assert service["ExecStart"].endswith(f"/sharpeyes {command}")

@@ -356,6 +356,6 @@ def test_each_alert_says_what_to_do() -> None:
 def test_the_scrape_example_loads_the_alerts() -> None:
     document = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
     assert "prometheus-alerts.yml" in document["rule_files"]
-    (job,) = document["scrape_configs"]
-    assert job["job_name"] == "sharpeyes"
-    assert job.get("metrics_path", "/metrics") == "/metrics"
+    assert all((DEPLOY / name).is_file() for name in document["rule_files"])
+    assert [job["job_name"] for job in document["scrape_configs"]] == ["sharpeyes", "sharpeyes-center"]
+    assert all(job.get("metrics_path", "/metrics") == "/metrics" for job in document["scrape_configs"])
