@@ -38,6 +38,9 @@ COUNT = 500
 FORBIDDEN_S = 60.0
 """Seconds until it is tried again whether the user may read by now."""
 
+KEEP_S = 60.0
+"""Seconds between two writes of how far was read, where nothing was said to this node."""
+
 FILE = "feedback.json"
 _START = "0-0"
 _DIGITS = 15
@@ -61,6 +64,17 @@ def feedback_key(district: str) -> str:
         'sharpeyes:{360103}:feedback'
     """
     return stream_key(district).removesuffix("events") + "feedback"
+
+
+def just_before(entry_id: str) -> str:
+    """The id before a stream entry's, so that reading after it begins with that entry.
+
+    Example:
+        >>> just_before("1700000000000-3"), just_before("1700000000000-0")
+        ('1700000000000-2', '1699999999999-18446744073709551615')
+    """
+    ms, number = map(int, entry_id.split("-"))
+    return f"{ms}-{number - 1}" if number else f"{max(ms - 1, 0)}-{2**64 - 1}"
 
 
 class Listener(Protocol):
@@ -170,6 +184,8 @@ class Feedback:
             # ids of another server say nothing about this one's
             self._kept = _Kept(server=self._link.display_url, profile=self._kept.profile)
         self._history = self._kept.last == _START
+        self._unsure = True
+        self._keep_s = 0.0
         self._counts: Counter[str] = Counter()
         self._again_s: dict[str, float] = {}
         self._status = FeedbackStatus(profile=self._kept.profile)
@@ -267,6 +283,8 @@ class Feedback:
             self._status = replace(self._status, receipted=through)
 
     async def _take_messages(self) -> None:
+        if self._unsure:
+            await self._make_sure()
         # what was said before this node first listened is told apart from what comes while it waits
         wait_s = 0.0 if self._history else self._options.poll_s
         entries = await self._link.read(self._keys["feedback"], self._kept.last, COUNT, wait_s)
@@ -276,13 +294,28 @@ class Feedback:
         if len(entries) < COUNT:
             self._history = False
 
+    async def _make_sure(self) -> None:
+        """After each connecting: begin anew where the stream has nothing from the last message on.
+
+        Then it is another stream: the server came back empty, maybe with an earlier clock, whose ids would
+        not be heard until that clock catches up.
+        """
+        last = self._kept.last
+        if last != _START and not await self._link.read(self._keys["feedback"], just_before(last), 1, 0.0):
+            log.info("the centre's words begin anew: the server lost them")
+            self._kept = self._kept.model_copy(update={"last": _START})
+            self._history = True
+        self._unsure = False
+
     def _follow(self, entries: Sequence[Entry]) -> None:
         """Act on messages in their order, then keep where that ended.
+
+        Words to other nodes are not worth a write each: they may be read twice.
 
         Raises:
             OutboxError, OSError: the disk refuses; they are read again.
         """
-        profile = self._kept.profile
+        profile, heard = self._kept.profile, False
         for entry in entries:
             message = message_of(entry.fields.get(MESSAGE_FIELD))
             if message is None:
@@ -290,8 +323,12 @@ class Feedback:
             elif message.node in (self._source.node, EVERYBODY):
                 self._act(message)
                 profile = message.profile if isinstance(message, ProfileChange) else profile
+                heard = heard or message.node != EVERYBODY or profile != self._kept.profile
         kept = _Kept(server=self._kept.server, last=entries[-1].id, profile=profile)
-        keep(self._path, kept)
+        now_s = self._clock.monotonic()
+        if heard or now_s >= self._keep_s:
+            keep(self._path, kept)
+            self._keep_s = now_s + KEEP_S
         self._kept = kept
 
     def _act(self, message: Message) -> None:
@@ -304,7 +341,8 @@ class Feedback:
             if not self._listener.verdict(message):
                 kind = "unknown"
         elif isinstance(message, ProfileChange):
-            self._listener.profile(message.profile)
+            if message.profile != self._status.profile:  # it is said again every minute
+                self._listener.profile(message.profile)
             self._status = replace(self._status, profile=message.profile)
         self._counts[kind] += 1
 
@@ -322,7 +360,9 @@ class Feedback:
         self._status = replace(before, connected=error is None, last_error=error)
         if error is None:
             self._backoff.reset()
-        elif error != before.last_error:
+            return
+        self._unsure = True
+        if error != before.last_error:
             log.warning("the centre's words do not arrive", reason=error)
 
 

@@ -39,7 +39,10 @@ MAX_ASKED = 10_000
 """Numbers that one question of the centre can cover; the rest is left to its next one."""
 
 _DURABLE_LEVELS = (1, 2)
+_URGENT, _OTHERS = (1,), range(2, OWN_RANK + 1)
 _CHUNK = 1000
+_SETTLED_S = 3600.0
+_LEAP_MS = 60_000
 _EXPIRE_ROWS = 10_000
 
 T = TypeVar("T")
@@ -95,6 +98,8 @@ class Outbox:
         self._rows = Rows(self._file, self._gaps)
         self._tally = self._file.tally
         self._durable = 0
+        self._opened_s = self._clock.monotonic()
+        self._told_s, self._told_ms, self._leapt_ms = self._opened_s, self._now_ms(), 0
         if until == "stored" and self._tally.sent:
             self._do(self._let_go_of_sent)
 
@@ -124,9 +129,22 @@ class Outbox:
         self._wake()
         return events
 
-    def fresh(self, limit: int = 256) -> list[Pending]:
-        """Never sent events, most severe first, then the oldest, at most `limit`; all are on the disk."""
-        return self._do(lambda: self._on_disk(self._rows.fresh(limit)))
+    def fresh(self, limit: int = 256, *, after: int = 0) -> list[Pending]:
+        """Never sent events that should not wait, at most `limit`; all are on the disk.
+
+        These are all of level 1, and of the others those numbered above `after`: most severe first, then the
+        oldest.
+        """
+
+        def show() -> list[Pending]:
+            urgent = self._rows.fresh(_URGENT, 1, MAX_NUMBER, limit)
+            return urgent + self._rows.fresh(_OTHERS, after + 1, MAX_NUMBER, limit - len(urgent))
+
+        return self._do(lambda: self._on_disk(show()))
+
+    def backlog(self, limit: int = 256, *, through: int) -> list[Pending]:
+        """Never sent events below level 1 numbered up to `through`, in the same order; all on the disk."""
+        return self._do(lambda: self._on_disk(self._rows.fresh(_OTHERS, 1, through, limit)))
 
     def replays(self, limit: int = 256) -> list[Pending]:
         """Events that were asked for again, the oldest first, at most `limit`; all on the disk."""
@@ -177,7 +195,14 @@ class Outbox:
         return again
 
     def expire(self) -> int:
-        """Give up events older than the bound, about 10,000 in one go; returns how many."""
+        """Give up events older than the bound, about 10,000 in one go; returns how many.
+
+        Not in the first hour, which a wrong clock has to be set right; and time by which the clock leapt
+        ahead does not count as age.
+        """
+        self._watch_clock()
+        if self._clock.monotonic() - self._opened_s < _SETTLED_S:
+            return 0
         gone = 0
         while gone < _EXPIRE_ROWS and (chunk := self._do(self._expire)):
             gone += chunk
@@ -333,9 +358,18 @@ class Outbox:
             self._gaps.add(missing, REPLACED)
             return self._rows.mark_again(tally, (first, last))
 
+    def _watch_clock(self) -> None:
+        """Note by how much wall time leaps: what it leaps ahead and back again does not count."""
+        now_s, now_ms = self._clock.monotonic(), self._now_ms()
+        leapt_ms = now_ms - self._told_ms - round((now_s - self._told_s) * 1000)
+        self._told_s, self._told_ms = now_s, now_ms
+        if abs(leapt_ms) > _LEAP_MS:
+            log.warning("the clock leapt", seconds=leapt_ms / 1000)
+            self._leapt_ms = max(0, self._leapt_ms + leapt_ms)
+
     def _expire(self) -> int:
         now_ms = self._now_ms()
-        old, strange = self._rows.aged(now_ms, self._max_age_ms, _CHUNK)
+        old, strange = self._rows.aged(now_ms, self._max_age_ms + self._leapt_ms, _CHUNK)
         if old or strange:
             self._file.synchronise(False)
             with self._change() as tally:

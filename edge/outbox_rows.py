@@ -1,7 +1,7 @@
 """The outbox's events in their file: written, found, handed on and given up, with the books kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from edge.envelope import Event, EventDraft, GapReason
@@ -17,8 +17,8 @@ _CLOCK_SET_MS = 1_577_836_800_000  # 2020: a box without a battery starts its cl
 # which knows nothing of how many events are in which state
 _INSERT = "INSERT INTO events (sequence, rank, size, created_ms, body) VALUES (?, ?, ?, ?, ?)"
 _SHOW_FRESH = (
-    "SELECT sequence, body FROM events INDEXED BY events_fresh WHERE state = 0"
-    " ORDER BY rank, sequence LIMIT ?"
+    "SELECT sequence, body FROM events INDEXED BY events_fresh WHERE state = 0 AND rank = ?"
+    " AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"
 )
 _SHOW_AGAIN = (
     "SELECT sequence, body FROM events INDEXED BY events_again WHERE state = 2 ORDER BY sequence LIMIT ?"
@@ -75,9 +75,15 @@ class Rows:
         tally.bytes += sum(map(len, bodies))
         return events
 
-    def fresh(self, limit: int) -> list[Pending]:
-        """Events never sent, most severe first, then the oldest."""
-        return [Pending(*row) for row in self._file.execute(_SHOW_FRESH, (limit,))]
+    def fresh(self, ranks: Iterable[int], first: int, last: int, limit: int) -> list[Pending]:
+        """Events of some ranks never sent, numbers `first` to `last`: rank after rank, the oldest first."""
+        found: list[Pending] = []
+        for rank in ranks:
+            if len(found) == limit:
+                break
+            rows = self._file.execute(_SHOW_FRESH, (rank, first, last, limit - len(found)))
+            found += [Pending(*row) for row in rows]
+        return found
 
     def again(self, limit: int) -> list[Pending]:
         """Events asked for again, the oldest first."""

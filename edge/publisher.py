@@ -17,7 +17,7 @@ import structlog
 
 from edge.envelope import STREAM_FIELD, stream_key
 from edge.errors import EdgeError
-from edge.outbox import Outbox
+from edge.outbox import Outbox, Pending
 from edge.pace import Pace
 from edge.redis_link import RedisLink
 from edge.tasks import cancel
@@ -80,7 +80,8 @@ class PublisherOptions:
         retry_s: seconds before the first retry, at most.
         retry_cap_s: seconds between later retries, at most.
         ping_s: seconds without events before a sign of life is asked for.
-        replay_per_s: events a second that are sent again at the centre's wish, at most.
+        replay_per_s: events a second of what could not be sent before, and of what the centre asks for
+            again, at most; events that just happened and those of level 1 do not wait for them.
     """
 
     timeout_s: float = 5.0
@@ -163,7 +164,8 @@ class Publisher:
         self._status = PublisherStatus()
         self._most = BATCH
         self._stored: list[_Outgoing] = []
-        self._more_replays = False
+        self._more_later = False
+        self._backlog = 0  # up to this number events waited when Redis was reached
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -268,23 +270,35 @@ class Publisher:
         )
 
     def _settle_and_take(self) -> list[_Outgoing]:
-        """The next events, ready to be sent: new ones and, with the room they leave, some once more."""
+        """The next events, ready to be sent: what just happened, then what is late."""
         self._settle()
-        rows = [(row, False) for row in self._outbox.fresh(self._most)]
-        if room := self._most - len(rows):
-            allowed = min(room, self._pace.allowed())
-            replays = self._outbox.replays(allowed) if allowed else ()
-            rows += [(row, True) for row in replays]
-            self._more_replays = len(replays) == allowed
+        rows = [(row, False) for row in self._outbox.fresh(self._most, after=self._backlog)]
+        late = self._late(self._most - len(rows))
         batch: list[_Outgoing] = []
         size = 0
-        for row, again in rows:
+        for row, again in rows + late:
             size += len(row.body)
             if batch and size > BATCH_BYTES:
                 break
             batch.append(_Outgoing(row.sequence, self._fields(row.body), again))
-        self._pace.spend(sum(event.again for event in batch))
+        if not self._stopping.is_set():
+            self._pace.spend(max(0, len(batch) - len(rows)))
         return batch
+
+    def _late(self, room: int) -> list[tuple[Pending, bool]]:
+        """What waited when Redis was reached, then what is asked for again (True), at their pace.
+
+        The centre takes events in turn: at full speed a day's would be there before the next one of now.
+        """
+        if self._stopping.is_set():  # the last moments are not for sparing anybody
+            return [(row, False) for row in self._outbox.backlog(room, through=self._backlog)] if room else []
+        late: list[tuple[Pending, bool]] = []
+        if allowed := min(room, self._pace.allowed()):
+            late += [(row, False) for row in self._outbox.backlog(allowed, through=self._backlog)]
+        if allowed > len(late):
+            late += [(row, True) for row in self._outbox.replays(allowed - len(late))]
+        self._more_later = len(late) == allowed
+        return late
 
     def _fields(self, body: bytes) -> Mapping[bytes, bytes]:
         if self._signer is None:
@@ -297,7 +311,7 @@ class Publisher:
 
         Ask Redis for a sign of life when neither comes for long, and at the start.
         """
-        if self._status.connected and self._more_replays:
+        if self._status.connected and self._more_later:
             await _wait(self._wake, self._pace.wait_s())
             return
         patience_s = self._options.ping_s if self._status.connected else 0.0
@@ -311,6 +325,7 @@ class Publisher:
             self._backoff.reset()
             self._status = replace(before, connected=True, last_error=None)
             if not before.connected:
+                self._backlog = self._outbox.counts().newest
                 log.info("events reach redis", url=self.display_url)
             return
         self._status = replace(before, connected=False, last_error=error, failures=before.failures + 1)
