@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import cast
 from urllib.parse import urlsplit
@@ -123,14 +124,12 @@ class Squad:
     async def connect(self, url: str) -> None:
         """Open the nodes' connections, two each."""
         loop, where = asyncio.get_running_loop(), urlsplit(url)
+        host, port = where.hostname or "", where.port or 6379
         login = command("AUTH", where.password) if where.password else b""
-        places = list(self.nodes.values())[: CONNECTIONS // self._share[1]]
-        for node in places:
-            _, talker = await loop.create_connection(lambda: _Talker(login), where.hostname, where.port)
-            name = node.name
-            _, listener = await loop.create_connection(
-                lambda name=name: _Listener(login, self._district, name), where.hostname, where.port
-            )
+        for node in list(self.nodes.values())[: CONNECTIONS // self._share[1]]:
+            _, talker = await loop.create_connection(partial(_Talker, login), host, port)
+            listen = partial(_Listener, login, self._district, node.name)
+            _, listener = await loop.create_connection(listen, host, port)
             self._talkers.append(talker)
             self._listeners.append(listener)
 
