@@ -49,6 +49,7 @@ KEYS = (
     "age_p99_s",
     "age_max_s",
     "burst_drained_s",
+    "worker_us_per_entry",
     "sustained_multiple",
     "lost",
     "duplicated",
@@ -204,6 +205,14 @@ class Scene:
             "refused": self.report.refused,
             "per_transaction": round(self.counts["events_total{stored}"] / self.counts["batches_total"], 1),
             "worker_busy": busy,
+            # CPU time, so it says the same on a machine that has other things to do
+            "worker_us_per_entry": round(
+                1e6 * watched.cpu_s["workers"] / self.counts["events_total{stored}"]
+            ),
+            "generator_us_per_entry": round(
+                1e6 * watched.cpu_s["generators"] / sum(self.report.sent.values())
+            ),
+            "valkey_us_per_entry": round(1e6 * watched.cpu_s["valkey"] / sum(self.report.sent.values())),
             "cpu": {part: round(watched.cpu_s.get(part, 0.0) / watched.seconds, 3) for part in PARTS},
             "others_cpu": round(watched.others, 2),
             "memory_mb": {part: round(size, 1) for part, size in sorted(watched.memory_mb.items())},
@@ -226,7 +235,7 @@ def one_times(stage: Stage, act: Act) -> tuple[dict[str, Any], Scene]:
         "bytes_in_valkey": round(1e6 * memory / max(1, scene.watched.entries)),
         "bytes_in_database_per_event": round(grown / incidents),
         "database_mb_per_day": round(grown / incidents * act.load.events_per_s * 86_400 / 1e6, 1),
-        "burst_drained_s": [round(drained_s(scene.watched.looks, end_s), 2) for end_s in ends],
+        "burst_drained_s": [drained_s(scene.watched.looks, end_s) for end_s in ends],
     }, scene
 
 

@@ -183,15 +183,15 @@ def quantile(weighted: Sequence[tuple[float, int]], share: float) -> float:
     return 0.0
 
 
-def drained_s(looks: Sequence[Look], over_s: float) -> float:
-    """Seconds from a burst's end until nothing waits for long; infinite where that never came.
+def drained_s(looks: Sequence[Look], over_s: float) -> float | None:
+    """Seconds from a burst's end until nothing waits for long; None where that never came.
 
     Args:
         looks: of a while with a burst.
         over_s: when the burst ended, monotonic.
     """
     after = looks[bisect_left(looks, over_s, key=lambda look: look.at_s) :]
-    return next((look.at_s - over_s for look in after if look.oldest_s <= CALM_S), float("inf"))
+    return next((round(look.at_s - over_s, 2) for look in after if look.oldest_s <= CALM_S), None)
 
 
 def per_s(looks: Sequence[Look], begin_s: float, step_s: float) -> list[tuple[float, float, float]]:
