@@ -103,7 +103,7 @@ def test_a_burst_is_drained_when_nothing_waits_for_long() -> None:
 def test_rates_are_taken_over_steps_of_time() -> None:
     seen = [look(100 + k / 10, 20 * k, oldest_s=k / 10) for k in range(11)]
 
-    assert [row for row in per_s(seen, 100.0, 0.5)] == [
+    assert list(per_s(seen, 100.0, 0.5)) == [
         (pytest.approx(0.5), pytest.approx(200), 0.5),
         (pytest.approx(1.0), pytest.approx(200), 1.0),
     ]
