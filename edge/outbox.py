@@ -95,6 +95,8 @@ class Outbox:
         self._rows = Rows(self._file, self._gaps)
         self._tally = self._file.tally
         self._durable = 0
+        # the last receipt heard, which is lower than the highest where a centre lost its database
+        self._claimed = 0
         if until == "stored" and self._tally.sent:
             self._do(self._let_go_of_sent)
 
@@ -168,8 +170,9 @@ class Outbox:
     def ask_again(self, first: int, last: int) -> int:
         """The centre lacks these events: those that are kept are to be sent again; returns how many.
 
-        Numbers that are neither kept nor receipted nor known as gaps become gaps. Only the first 10,000 are
-        looked at.
+        Numbers that are neither kept nor receipted nor known as gaps become gaps. What the last receipt covers
+        is receipted: one that is lower than before comes from a centre that lost its database. Only the first
+        10,000 are looked at.
         """
         again = self._do(lambda: self._ask_again(first, last))
         if again:
@@ -279,6 +282,7 @@ class Outbox:
         return rows
 
     def _note_receipt(self, through: int) -> None:
+        self._claimed = through
         if through <= self._tally.receipted:
             return
         self._file.synchronise(False)
@@ -322,7 +326,7 @@ class Outbox:
             return self._rows.acknowledge(tally, chosen)
 
     def _ask_again(self, first: int, last: int) -> int:
-        first = max(first, self._tally.receipted + 1)
+        first = max(first, self._claimed + 1)
         last = min(last, self._tally.newest, first + MAX_ASKED - 1)
         if first > last:
             return 0
