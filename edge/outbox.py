@@ -170,8 +170,8 @@ class Outbox:
     def ask_again(self, first: int, last: int) -> int:
         """The centre lacks these events: those that are kept are to be sent again; returns how many.
 
-        Numbers that are neither kept nor receipted nor known as gaps become gaps. What the last receipt covers
-        is receipted: one that is lower than before comes from a centre that lost its database. Only the first
+        Numbers that are neither kept nor receipted nor known as gaps become gaps. What the last receipt
+        covers is receipted: one lower than before comes from a centre that lost its database. Only the first
         10,000 are looked at.
         """
         again = self._do(lambda: self._ask_again(first, last))
