@@ -300,22 +300,23 @@ def measure(args: argparse.Namespace) -> tuple[dict[str, Any], Scene]:
 
 def draw(scene: Scene, axes: Any) -> None:
     """Rates and ages over time."""
-    driven = sorted(scene.report.per_tick.items())
-    axes.plot([tick * HALF_S for tick, _ in driven], [n / HALF_S for _, n in driven], label="sent", lw=1)
-    rows = per_s(scene.watched.looks, scene.begin_s, HALF_S)
-    axes.plot([row[0] for row in rows], [row[1] for row in rows], label="stored", lw=1)
+    sent, rows = scene.report.per_tick, per_s(scene.watched.looks, scene.begin_s, HALF_S)
+    ticks = range(max(sent, default=0) + 1)
+    at_s = [row[0] for row in rows]
+    lines = axes.plot([tick * HALF_S for tick in ticks], [sent[tick] / HALF_S for tick in ticks], lw=1)
+    lines += axes.plot(at_s, [row[1] for row in rows], lw=1)
     axes.set_xlabel("seconds")
     axes.set_ylabel("entries a second")
     axes.set_ylim(bottom=0)
     right = axes.twinx()
     right.spines["top"].set_visible(False)
-    right.plot(
-        [row[0] for row in rows], [row[2] for row in rows], color="tab:red", lw=1, label="oldest waiting"
-    )
+    lines += right.plot(at_s, [row[2] for row in rows], color="tab:red", lw=1)
     right.set_ylabel("oldest entry not stored yet, seconds")
     right.set_ylim(bottom=0)
-    axes.legend(loc="upper left", frameon=False)
-    right.legend(loc="upper right", frameon=False)
+    labels = ("sent", "stored", "oldest waiting")
+    axes.legend(
+        lines, labels, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(labels), frameon=False
+    )
 
 
 def main() -> None:
