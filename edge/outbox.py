@@ -16,6 +16,7 @@ import structlog
 
 from edge.envelope import MAX_NUMBER, MAX_SPANS, Event, EventDraft, GapReason
 from edge.identifiers import unix_ms
+from edge.leaps import Leaps
 from edge.outbox_file import OutboxDamagedError, OutboxFile, OutboxFullError
 from edge.outbox_gaps import Gaps, Span, lacking, spans_of
 from edge.outbox_layout import AGED, GAP_RANK, NO_LEVEL, OWN_RANK, REPLACED, OutboxCounts, Tally
@@ -41,8 +42,6 @@ MAX_ASKED = 10_000
 _DURABLE_LEVELS = (1, 2)
 _URGENT, _OTHERS = (1,), range(2, OWN_RANK + 1)
 _CHUNK = 1000
-_SETTLED_S = 3600.0
-_LEAP_MS = 60_000
 _EXPIRE_ROWS = 10_000
 
 T = TypeVar("T")
@@ -98,8 +97,9 @@ class Outbox:
         self._rows = Rows(self._file, self._gaps)
         self._tally = self._file.tally
         self._durable = 0
-        self._opened_s = self._clock.monotonic()
-        self._told_s, self._told_ms, self._leapt_ms = self._opened_s, self._now_ms(), 0
+        self._leaps = Leaps(self._clock, max_age_s)
+        # the last receipt heard, which is lower than the highest where a centre lost its database
+        self._claimed = 0
         if until == "stored" and self._tally.sent:
             self._do(self._let_go_of_sent)
 
@@ -186,8 +186,9 @@ class Outbox:
     def ask_again(self, first: int, last: int) -> int:
         """The centre lacks these events: those that are kept are to be sent again; returns how many.
 
-        Numbers that are neither kept nor receipted nor known as gaps become gaps. Only the first 10,000 are
-        looked at.
+        Numbers that are neither kept nor receipted nor known as gaps become gaps. What the last receipt
+        covers is receipted: one lower than before comes from a centre that lost its database. Only the first
+        10,000 are looked at.
         """
         again = self._do(lambda: self._ask_again(first, last))
         if again:
@@ -197,15 +198,14 @@ class Outbox:
     def expire(self) -> int:
         """Give up events older than the bound, about 10,000 in one go; returns how many.
 
-        Not in the first hour, which a wrong clock has to be set right; and time by which the clock leapt
-        ahead does not count as age.
+        Not in the first hour, in which a wrong clock may be set right; and time by which the clock was set
+        forward lately is no age.
         """
-        self._watch_clock()
-        if self._clock.monotonic() - self._opened_s < _SETTLED_S:
-            return 0
-        gone = 0
-        while gone < _EXPIRE_ROWS and (chunk := self._do(self._expire)):
-            gone += chunk
+        gone, ahead_ms = 0, self._leaps.ahead_ms()
+        if ahead_ms is not None:
+            expire = partial(self._expire, ahead_ms)
+            while gone < _EXPIRE_ROWS and (chunk := self._do(expire)):
+                gone += chunk
         self._do(self._file.lay_ballast)
         return gone
 
@@ -304,6 +304,7 @@ class Outbox:
         return rows
 
     def _note_receipt(self, through: int) -> None:
+        self._claimed = through
         if through <= self._tally.receipted:
             return
         self._file.synchronise(False)
@@ -347,7 +348,7 @@ class Outbox:
             return self._rows.acknowledge(tally, chosen)
 
     def _ask_again(self, first: int, last: int) -> int:
-        first = max(first, self._tally.receipted + 1)
+        first = max(first, self._claimed + 1)
         last = min(last, self._tally.newest, first + MAX_ASKED - 1)
         if first > last:
             return 0
@@ -358,18 +359,9 @@ class Outbox:
             self._gaps.add(missing, REPLACED)
             return self._rows.mark_again(tally, (first, last))
 
-    def _watch_clock(self) -> None:
-        """Note by how much wall time leaps: what it leaps ahead and back again does not count."""
-        now_s, now_ms = self._clock.monotonic(), self._now_ms()
-        leapt_ms = now_ms - self._told_ms - round((now_s - self._told_s) * 1000)
-        self._told_s, self._told_ms = now_s, now_ms
-        if abs(leapt_ms) > _LEAP_MS:
-            log.warning("the clock leapt", seconds=leapt_ms / 1000)
-            self._leapt_ms = max(0, self._leapt_ms + leapt_ms)
-
-    def _expire(self) -> int:
+    def _expire(self, ahead_ms: int) -> int:
         now_ms = self._now_ms()
-        old, strange = self._rows.aged(now_ms, self._max_age_ms + self._leapt_ms, _CHUNK)
+        old, strange = self._rows.aged(now_ms, self._max_age_ms + ahead_ms, _CHUNK)
         if old or strange:
             self._file.synchronise(False)
             with self._change() as tally:

@@ -216,6 +216,33 @@ async def test_the_ids_of_another_server_mean_nothing(
         await until(lambda: len(listener.heard) == 1)
 
 
+async def test_a_server_that_came_back_empty_is_heard_whatever_its_clock_says(
+    tmp_path: Path, broker: EmbeddedBroker, server: Any, listener: Listener
+) -> None:
+    kept = {"server": broker.display_url, "last": "99999999999999-0", "profile": "usual"}
+    (tmp_path / "feedback.json").write_text(json.dumps(kept))
+    async with feedback(tmp_path, listener, broker.url) as running:
+        await until(lambda: running.status().connected)
+        await say(server, replay(3, 9))
+        await until(lambda: listener.heard == [("replay", 3, 9)])
+
+
+async def test_words_to_others_are_no_reason_to_write(
+    tmp_path: Path, broker: EmbeddedBroker, server: Any, listener: Listener
+) -> None:
+    kept = tmp_path / "feedback.json"
+    async with feedback(tmp_path, listener, broker.url) as running:
+        await until(lambda: running.status().connected)
+        await say(server, replay(1, 2))
+        await until(lambda: len(listener.heard) == 1)
+        await until(kept.exists)
+        before = kept.read_bytes()
+        await say(server, {**replay(5, 6), "node": "another"}, {**profile("usual"), "node": "*"})
+        await until(lambda: running.status().messages.get("profile") == 1)
+        assert kept.read_bytes() == before
+    assert listener.heard == [("replay", 1, 2)]
+
+
 async def test_a_disk_that_refuses_is_met_with_the_same_words_again(
     tmp_path: Path, broker: EmbeddedBroker, server: Any, listener: Listener
 ) -> None:
@@ -267,7 +294,7 @@ async def test_a_user_who_may_only_write_is_told_the_cure_once(
             await until(lambda: "forbids" in (running.status().last_error or ""))
             await server.hset(RECEIPTS, "xihu-07", 9)
             hands.seconds += 61
-            await until(lambda: running._again_s["feedback"] > 61)
+            await until(lambda: running._again_s.get("feedback", 0.0) > 61)
             assert not running.status().connected
             # the cure, as it was told, one key after the other
             cures = [entry["cure"] for entry in logs if "cure" in entry]

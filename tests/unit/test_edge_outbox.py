@@ -22,16 +22,21 @@ DAY = timedelta(days=1)
 
 
 class Hands:
-    """A wall clock whose hands the test moves."""
+    """A clock whose hands the test moves: time passes with `now`, and `set_to` only sets the wall's."""
 
     def __init__(self) -> None:
         self.now = START
+        self._set_by = timedelta(0)
+
+    def set_to(self, now: datetime) -> None:
+        self._set_by += now - self.now
+        self.now = now
 
     def utc(self) -> datetime:
         return self.now
 
     def monotonic(self) -> float:
-        return self.now.timestamp()
+        return (self.now - self._set_by).timestamp()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         raise AssertionError("the outbox never waits")
@@ -334,16 +339,42 @@ def test_many_old_events_go_in_small_steps(path: Path) -> None:
 @pytest.mark.parametrize("wrong", [datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC), START + 40 * 365 * DAY])
 def test_a_clock_that_was_wrong_makes_nothing_old_and_nothing_immortal(path: Path, wrong: datetime) -> None:
     hands = Hands()
-    hands.now = wrong
+    hands.set_to(wrong)
     with Outbox(path, PLENTY, hands, max_age_s=3600) as outbox:
+        hands.now += timedelta(hours=1)
         outbox.append([draft(1)] * 2)
         outbox.expire()
-        hands.now = START
+        hands.set_to(START)
         outbox.append([draft(1)])
         assert outbox.expire() == 0
         assert numbers(outbox) == [1, 2, 3]
-        hands.now = START + timedelta(hours=1, seconds=1)
+        hands.now += timedelta(hours=1, seconds=1)
         assert outbox.expire() == 3
+
+
+def test_a_clock_that_leaps_ahead_ages_nothing(path: Path) -> None:
+    hands = Hands()
+    with Outbox(path, PLENTY, hands, max_age_s=3600) as outbox:
+        hands.now += timedelta(hours=2)
+        outbox.append([draft(1)] * 3)
+        hands.set_to(hands.now + 40 * DAY)
+        assert outbox.expire() == 0
+        hands.now += timedelta(minutes=59)
+        assert outbox.expire() == 0
+        hands.now += timedelta(minutes=2)
+        assert outbox.expire() == 3
+
+
+def test_nothing_is_given_up_for_its_age_before_the_clock_had_time_to_be_set(path: Path) -> None:
+    hands = Hands()
+    with Outbox(path, PLENTY, hands) as outbox:
+        outbox.append([draft(1)])
+    hands.set_to(START + 40 * DAY)
+    with Outbox(path, PLENTY, hands) as outbox:
+        assert outbox.expire() == 0
+        hands.set_to(START)
+        hands.now += timedelta(hours=2)
+        assert outbox.expire() == 0
 
 
 # Reports of gaps

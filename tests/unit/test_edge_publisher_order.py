@@ -84,6 +84,31 @@ async def test_an_event_of_level_1_waits_behind_one_batch_at_most(
     assert (await sequences(server)).index(3 * BATCH + 1) == BATCH
 
 
+async def test_a_backlog_goes_at_the_replays_rate_behind_what_just_happened(
+    outbox: Outbox, broker: EmbeddedBroker, server: Any
+) -> None:
+    hands = Hands()
+    outbox.append([draft(4) for _ in range(BATCH + 30)])
+    outbox.append([draft(1)])
+    options = PublisherOptions(retry_s=0.01, retry_cap_s=0.05, ping_s=1000.0, replay_per_s=100.0)
+    late = BATCH + 31
+    async with publisher(outbox, broker.url, options, clock=hands) as running:
+        await until(
+            lambda: running.status().published == BATCH + 20
+        )  # the first batch tells that Redis is there
+        outbox.append([draft(4)])
+        await until(lambda: running.status().published == BATCH + 21)
+        hands.seconds += 0.1
+        await until(lambda: running.status().published == BATCH + 31)
+        hands.seconds += 0.1
+        await until(lambda: running.status().published == BATCH + 32)
+        assert running.status().replayed == 0
+    order = await sequences(server)
+    assert order[0] == late
+    assert order[BATCH + 20] == late + 1
+    assert sorted(order) == list(range(1, late + 2))
+
+
 async def test_replays_go_at_their_rate_and_never_hold_up_what_is_new(
     outbox: Outbox, broker: EmbeddedBroker, server: Any
 ) -> None:
