@@ -1,4 +1,4 @@
-"""By how much the wall's clock was set forward lately: what happened before that is not as old as it looks."""
+"""By how much the wall clock was set forward lately: what happened before is not as old as it looks."""
 
 import structlog
 

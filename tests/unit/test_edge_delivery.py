@@ -177,7 +177,7 @@ async def test_a_disk_that_refuses_does_not_end_the_tending(
 async def test_it_tells_when_publishing_ends_by_a_defect(tmp_path: Path, broker: EmbeddedBroker) -> None:
     node = Node(tmp_path)
 
-    def broken(limit: int) -> list[Any]:
+    def broken(limit: int, *, after: int) -> list[Any]:
         raise ZeroDivisionError("a defect")
 
     stack = AsyncExitStack()
