@@ -126,11 +126,17 @@ class DistrictStream:
             self._server.ping()
 
     def ensure_group(self) -> None:
-        """Make the group where it is missing, from the stream's first entry on."""
+        """Make the group where it is missing, from the stream's first entry on.
+
+        It looks first: a server out of memory refuses to make a group before it says that there is one.
+        """
         with self._speaking():
+            if self._my_group() is not None:
+                return
             try:
                 self._server.xgroup_create(self._events, GROUP, id="0", mkstream=True)
             except failures.ResponseError as exc:
+                # another worker was faster
                 if not str(exc).startswith("BUSYGROUP"):
                     raise
 
@@ -227,26 +233,45 @@ class DistrictStream:
             for key in (self._events, self._dead, self._quarantine):
                 pipe.xlen(key)
             length, dead, quarantined = pipe.execute()
-            groups = self._server.xinfo_groups(self._events) if length else []
-        mine = next((group for group in groups if text(group["name"]) == GROUP), {})
+            mine = self._my_group() or {}
         lag = mine.get("lag", length)
         return Queues(
             length, None if lag is None else int(lag), int(mine.get("pending", 0)), dead, quarantined
         )
 
     def make_room(self) -> int:
-        """Trim what every worker has stored and acknowledged, on a server out of memory; returns how many.
+        """Trim what is needed least, on a server out of memory; returns how many entries that were.
 
-        Such a server refuses the nodes' XADD, whose MAXLEN would trim. XTRIM it does not refuse.
+        Such a server refuses the nodes' XADD, whose MAXLEN would trim. XTRIM it does not refuse. First goes
+        what every worker has stored and acknowledged; where that is nothing, the older half of the
+        quarantine; and where the server has no memory to make the group with, so that nobody can take
+        anything, the oldest few events, as MAXLEN would have: their nodes are asked for them.
         """
         with self._speaking():
-            waiting = self._server.xpending(self._events, GROUP)
-            groups = self._server.xinfo_groups(self._events)
-            mine = next((group for group in groups if text(group["name"]) == GROUP), None)
-            if mine is None:
-                return 0
-            first = text(waiting["min"] if waiting["pending"] else mine["last-delivered-id"])
-            return int(self._server.xtrim(self._events, minid=first, approximate=False))
+            mine = self._my_group()
+            trimmed = 0 if mine is None else self._trim_stored(mine)
+            if not trimmed:
+                half = self._server.xlen(self._quarantine) // 2
+                trimmed = int(self._server.xtrim(self._quarantine, maxlen=half, approximate=False))
+            if not trimmed and mine is None:
+                left = max(0, self._server.xlen(self._events) - CLAIM)
+                trimmed = int(self._server.xtrim(self._events, maxlen=left, approximate=False))
+            return trimmed
+
+    def _trim_stored(self, mine: _Fields) -> int:
+        waiting = self._server.xpending(self._events, GROUP)
+        first = text(waiting["min"] if waiting["pending"] else mine["last-delivered-id"])
+        return int(self._server.xtrim(self._events, minid=first, approximate=False))
+
+    def _my_group(self) -> _Fields | None:
+        """What the server knows of the centre's group; None where there is none."""
+        try:
+            groups: _Reply = self._server.xinfo_groups(self._events)
+        except failures.ResponseError as exc:
+            if str(exc).startswith("no such key"):
+                return None
+            raise
+        return next((group for group in groups if text(group["name"]) == GROUP), None)
 
     def dead_letters(self, limit: int, before: str | None = None) -> list[Kept]:
         """The newest dead letters, newest first; with `before`, those older than that entry."""
