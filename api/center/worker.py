@@ -205,12 +205,16 @@ class Worker:
         self._count_trimmed(len(trimmed))
         with self._timed("check"):
             items, refused = self._judged([entry for entry in entries if not entry.trimmed])
-        if refused:
-            self._stream.quarantine(refused)
-            reasons = Counter(one.reason for one in refused)
-            self._tally.refused.update(reasons)
-            log.warning("events refused; they are in the quarantine", **reasons)
         self._store(items, stopping)
+        self._refuse(refused)
+
+    def _refuse(self, refused: Sequence[Refused]) -> None:
+        """Put entries into the quarantine; on a server out of memory they stay pending, and come again."""
+        if not refused or not self._fits(lambda: self._stream.quarantine(refused)):
+            return
+        reasons = Counter(one.reason for one in refused)
+        self._tally.refused.update(reasons)
+        log.warning("events refused; they are in the quarantine", **reasons)
 
     def _judged(self, entries: Sequence[Entry]) -> tuple[list[Received], list[Refused]]:
         """What can be stored, and what is refused."""
@@ -289,7 +293,8 @@ class Worker:
         deliveries = self._stream.deliveries(item.entry)
         log.warning("an event cannot be processed", entry=item.entry, reason=reason, deliveries=deliveries)
         if deliveries > self._options.max_deliveries:
-            self._stream.bury(Entry(item.entry, item.body), reason, deliveries)
+            if not self._fits(lambda: self._stream.bury(Entry(item.entry, item.body), reason, deliveries)):
+                return
             self._tally.events["dead"] += 1
             node = node_of(item.event.source)
             # after that it is kept there: its node need not keep it, and all that came later, any longer
@@ -301,24 +306,29 @@ class Worker:
         if not self._touched or now_s - self._receipted_s < RECEIPTS_S:
             return
         through = self._inbox.stored_through()
-        try:
-            self._stream.receipt({node: through[node] for node in self._touched if node in through})
-        except StreamFullError:
-            # events can still be taken, which is what makes room
-            self._make_room()
-        else:
+        receipts = {node: through[node] for node in self._touched if node in through}
+        if self._fits(lambda: self._stream.receipt(receipts)):
             self._touched.clear()
         self._receipted_s = now_s
 
     def _patience_s(self) -> float:
         return RECEIPTS_S if self._touched else WAIT_S
 
+    def _fits(self, write: Callable[[], None]) -> bool:
+        """Write to Redis; where it is out of memory, make room: events can still be taken meanwhile."""
+        try:
+            write()
+        except StreamFullError:
+            self._make_room()
+            return False
+        return True
+
     def _make_room(self) -> None:
         try:
             trimmed = self._stream.make_room()
         except StreamAwayError:
             return
-        log.warning("redis is out of memory; stored entries were trimmed", entries=trimmed)
+        log.warning("redis is out of memory; entries needed least were trimmed", entries=trimmed)
 
     def _database_away(self, exc: StoreAwayError, stopping: threading.Event) -> None:
         self._tally.database_failures += 1

@@ -2,19 +2,23 @@
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from api.center import worker as module
 from api.center.entries import Entry, NoGroupError, Refused, StreamAwayError, StreamFullError
 from api.center.errors import PoisonError, StoreAwayError
 from api.center.model import Outcome, Received
 from api.center.refusal import Keyring
+from api.center.stream import DistrictStream
 from api.center.worker import Worker, WorkerOptions
 from edge.signing import verify
-from tests.support.center_service import Producer
+from tests.support.center_service import DISTRICT, EVENTS, QUARANTINE, Producer, valkey
+from tests.support.valkey_group import until
 
 
 class ScriptedStream:
@@ -80,6 +84,7 @@ class ScriptedStream:
         return self.counts[id_]
 
     def bury(self, entry: Entry, reason: str, deliveries: int) -> None:
+        self._may_fail("bury")
         self.dead.append((entry.id, reason, deliveries))
         self.acknowledge([entry.id])
 
@@ -273,13 +278,64 @@ def test_refused_entries_go_to_the_quarantine_and_the_others_on(node: Producer) 
     assert not stream.pending
 
 
-def test_a_quarantine_that_is_full_loses_nothing(node: Producer) -> None:
-    made = entries(node, 1)
-    stream, inbox = ScriptedStream([Entry("1-0", made[0].body)]), ScriptedInbox()
-    stream.fail = {"quarantine": [StreamFullError("out of memory")]}
-    run(stream, inbox, lambda: ring(node))
+def test_a_quarantine_that_is_full_loses_nothing_and_holds_nothing_up(node: Producer) -> None:
+    made = entries(node, 5)
+    made[0] = Entry("1-0", made[0].body)
+    stream, inbox = ScriptedStream(made), ScriptedInbox()
+    stream.fail = {"quarantine": [StreamFullError("out of memory")] * 99}
+    tally = run(stream, inbox, lambda: ring(node)).tally()
     assert stream.room_made == 1
+    assert sorted(inbox.stored.values()) == [2, 3, 4, 5]
+    assert list(stream.pending) == ["1-0"]
+    assert (tally.refused.total(), tally.redis_failures) == (0, 0)
+    # it comes again
+    stream.fail = {}
+    run(stream, inbox, lambda: ring(node))
     assert [one.reason for one in stream.refused] == ["unsigned"]
+    assert not stream.pending
+
+
+def test_dead_letters_that_do_not_fit_hold_nothing_up(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 5)), ScriptedInbox(poison="1-0")
+    stream.fail = {"bury": [StreamFullError("out of memory")] * 99}
+    for _ in range(9):
+        run(stream, inbox, lambda: ring(node))
+    assert sorted(inbox.stored.values()) == [2, 3, 4, 5]
+    assert (list(stream.pending), inbox.given_up) == (["1-0"], [])
+    assert stream.room_made > 0
+
+
+@contextmanager
+def working(worker: Worker) -> Iterator[None]:
+    """Let a worker work beside the test."""
+    stopping = threading.Event()
+    runner = threading.Thread(target=worker.run, args=(stopping,))
+    runner.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        runner.join(20)
+
+
+def test_a_full_server_takes_what_is_good(
+    tmp_path: Path, node: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey(tmp_path) as broker, redis.Redis.from_url(broker.url) as client:
+        stream = DistrictStream(broker.url, DISTRICT, "center-0")
+        stream.ensure_group()
+        for number in range(40):
+            client.xadd(EVENTS, {"ce": b"x" * 500} if number % 2 else node.signed(node.event()))
+        client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+        monkeypatch.setattr(stream, "make_room", lambda: 0)
+        inbox, options = ScriptedInbox(), WorkerOptions(batch=8)
+        with working(Worker(stream, inbox, lambda: ring(node), verify, options)):
+            until(lambda: len(inbox.stored) == 20 and client.xpending(EVENTS, "center")["pending"] == 20)
+        client.config_set("maxmemory", 0)
+        with working(Worker(stream, inbox, lambda: ring(node), verify, options)):
+            until(lambda: client.xpending(EVENTS, "center")["pending"] == 0)
+        assert client.xlen(QUARANTINE) == 20
+        stream.close()
 
 
 def test_a_key_admitted_meanwhile_is_found(node: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
