@@ -16,7 +16,7 @@ from api.center.entries import Entry, Refused, StreamAwayError, StreamFullError
 from api.center.errors import PoisonError, StoreAwayError
 from api.center.model import Outcome, Received
 from api.center.refusal import Keyring, NotTakenError, Verify, judge, node_of
-from api.center.stream import DistrictStream
+from api.center.stream import CLAIM, DistrictStream
 from edge.envelope import Event
 from streams.backoff import Backoff
 
@@ -193,10 +193,13 @@ class Worker:
         now_s = time.monotonic()
         if now_s - self._claimed_s < self._options.claim_idle_s / 2:
             return
-        entries, trimmed = self._stream.claim(self._options.claim_idle_s)
         self._claimed_s = now_s
-        self._count_trimmed(trimmed)
-        self._take(entries, stopping)
+        more = True
+        while more and not stopping.is_set():
+            entries, trimmed = self._stream.claim(self._options.claim_idle_s)
+            self._count_trimmed(trimmed)
+            self._take(entries, stopping)
+            more = len(entries) >= CLAIM
 
     def _take(self, entries: Sequence[Entry], stopping: threading.Event) -> None:
         """Deal with entries to the end; when this returns early, they are still pending."""

@@ -373,6 +373,24 @@ def test_a_defect_of_one_event_does_not_stop_the_others(node: Producer) -> None:
     assert tally.events["poison"] == 1
 
 
+def test_all_that_a_dead_machine_left_is_taken_over_in_one_go(
+    tmp_path: Path, node: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey(tmp_path) as broker, redis.Redis.from_url(broker.url) as client:
+        dead, stream = (DistrictStream(broker.url, DISTRICT, name) for name in ("dead-0", "center-0"))
+        dead.ensure_group()
+        node.say(client, *(node.event() for _ in range(450)))
+        assert len(dead.fresh(450, 1.0)) == 450
+        # long ago, but the next look is half a minute away
+        monkeypatch.setattr(stream, "claim", lambda _: DistrictStream.claim(stream, 0.0))
+        inbox = ScriptedInbox()
+        with working(Worker(stream, inbox, lambda: ring(node), verify)):
+            until(lambda: client.xpending(EVENTS, "center")["pending"] == 0)
+        assert len(inbox.stored) == 450
+        dead.close()
+        stream.close()
+
+
 def test_trimmed_entries_are_counted_and_let_go(node: Producer) -> None:
     stream, inbox = ScriptedStream(), ScriptedInbox()
     stream.pending = {"1-0": Entry("1-0", None, trimmed=True)}
