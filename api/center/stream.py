@@ -173,12 +173,6 @@ class DistrictStream:
             with self._speaking():
                 self._server.xack(self._events, GROUP, *ids)
 
-    def deliveries(self, id_: str) -> int:
-        """How often an entry was delivered; 0 where it is not pending."""
-        with self._speaking():
-            found = self._server.xpending_range(self._events, GROUP, id_, id_, 1)
-        return int(found[0]["times_delivered"]) if found else 0
-
     def bury(self, entry: Entry, reason: str, deliveries: int) -> None:
         """Move an entry to the dead letters."""
         fields: _Fields = {

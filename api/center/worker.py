@@ -31,6 +31,9 @@ RECEIPTS_S = 0.5
 WAIT_S = 1.0
 """Seconds that a read waits for events; a stop takes as long at most where there are none."""
 
+FAILURES = 10_000
+"""Events whose failures a worker counts; the server's own count grows with each lost connection, too."""
+
 OUTCOMES = ("stored", "duplicate", "poison", "dead", "trimmed")
 """What can become of an entry that is not refused; poison is counted at each try."""
 STAGES = ("read", "check", "store", "acknowledge")
@@ -62,7 +65,7 @@ class WorkerOptions:
     Attributes:
         batch: entries taken in one transaction.
         claim_idle_s: seconds after which it takes over what another left lying.
-        max_deliveries: of an event whose processing fails; then it becomes a dead letter.
+        max_deliveries: times that an event's processing may fail; then it becomes a dead letter.
         retry_s: seconds before the first retry, at most, when Redis or the database is away.
         retry_cap_s: seconds between later retries, at most.
     """
@@ -146,6 +149,7 @@ class Worker:
         self._keyring = Keyring({})
         self._looked_s = self._claimed_s = self._receipted_s = -float("inf")
         self._touched: set[str] = set()
+        self._failures: dict[tuple[str, str], int] = {}
         self._tally = Tally(trouble="a worker has not begun yet")
 
     def tally(self) -> Tally:
@@ -164,7 +168,11 @@ class Worker:
                     self._make_room()
                 stopping.wait(self._redis_backoff.next_s())
             except StoreAwayError as exc:
-                self._database_away(exc, stopping)
+                self._database_away(str(exc), stopping)
+            except Exception as exc:
+                # the store tells which event it is where it is one; all others come again
+                log.exception("a worker's defect")
+                self._database_away(f"defect, {type(exc).__name__}", stopping)
 
     def _serve(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set, or Redis or the database is away."""
@@ -260,24 +268,12 @@ class Worker:
                 with self._timed("store"):
                     outcomes = self._inbox.receive(waiting)
             except StoreAwayError as exc:
-                self._database_away(exc, stopping)
+                self._database_away(str(exc), stopping)
             except PoisonError as exc:
                 self._fail(waiting.pop(exc.index), exc.reason)
-            except Exception as exc:  # noqa: BLE001 - whatever an event does to the store, the others go on
-                self._separate(waiting, exc, stopping)
-                return
             else:
                 self._finish(waiting, outcomes)
                 return
-
-    def _separate(self, items: Sequence[Received], cause: Exception, stopping: threading.Event) -> None:
-        """Nobody knows which of them it was: one by one."""
-        if len(items) == 1:
-            log.error("an event cannot be processed", entry=items[0].entry, error=type(cause).__name__)
-            self._fail(items[0], f"defect, {type(cause).__name__}")
-            return
-        for item in items:
-            self._store([item], stopping)
 
     def _finish(self, items: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
         self._database_backoff.reset()
@@ -293,16 +289,21 @@ class Worker:
     def _fail(self, item: Received, reason: str) -> None:
         """Leave an event pending, to be tried again, or bury it after too many tries."""
         self._tally.events["poison"] += 1
-        deliveries = self._stream.deliveries(item.entry)
-        log.warning("an event cannot be processed", entry=item.entry, reason=reason, deliveries=deliveries)
-        if deliveries > self._options.max_deliveries:
-            if not self._fits(lambda: self._stream.bury(Entry(item.entry, item.body), reason, deliveries)):
-                return
-            self._tally.events["dead"] += 1
-            node = node_of(item.event.source)
-            # after that it is kept there: its node need not keep it, and all that came later, any longer
-            self._inbox.give_up(node, int(item.event.sequence))
-            self._touched.add(node)
+        key = (item.event.source, item.event.id)
+        tries = self._failures.pop(key, 0) + 1
+        log.warning("an event cannot be processed", entry=item.entry, reason=reason, tries=tries)
+        last = tries > self._options.max_deliveries
+        if not last or not self._fits(lambda: self._stream.bury(Entry(item.entry, item.body), reason, tries)):
+            self._failures[key] = tries
+            if len(self._failures) > FAILURES:
+                # the one that failed last the longest ago
+                del self._failures[next(iter(self._failures))]
+            return
+        self._tally.events["dead"] += 1
+        node = node_of(item.event.source)
+        # after that it is kept there: its node need not keep it, and all that came later, any longer
+        self._inbox.give_up(node, int(item.event.sequence))
+        self._touched.add(node)
 
     def _write_receipts(self) -> None:
         now_s = time.monotonic()
@@ -333,9 +334,9 @@ class Worker:
             return
         log.warning("redis is out of memory; entries needed least were trimmed", entries=trimmed)
 
-    def _database_away(self, exc: StoreAwayError, stopping: threading.Event) -> None:
+    def _database_away(self, reason: str, stopping: threading.Event) -> None:
         self._tally.database_failures += 1
-        self._note(str(exc))
+        self._note(reason)
         stopping.wait(self._database_backoff.next_s())
 
     def _note(self, trouble: str | None) -> None:

@@ -56,8 +56,6 @@ def test_events_from_the_first_on_each_once(client: "redis.Redis", stream: Distr
     stream.acknowledge(ids[:4])
     stream.acknowledge([])
     assert [entry.id for entry in stream.own("0", 10)] == ids[4:]
-    assert stream.deliveries(ids[4]) == 4
-    assert stream.deliveries(ids[0]) == 0
 
 
 def test_a_group_made_twice_and_one_that_is_gone(client: "redis.Redis", stream: DistrictStream) -> None:

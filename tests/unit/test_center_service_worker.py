@@ -17,7 +17,8 @@ from api.center.refusal import Keyring
 from api.center.stream import DistrictStream
 from api.center.worker import Worker, WorkerOptions
 from edge.signing import verify
-from tests.support.center_service import DISTRICT, EVENTS, QUARANTINE, Producer, valkey
+from tests.support.center import incident, open_store, receive
+from tests.support.center_service import DEAD, DISTRICT, EVENTS, QUARANTINE, Producer, valkey
 from tests.support.valkey_group import until
 
 
@@ -29,7 +30,6 @@ class ScriptedStream:
     def __init__(self, entries: Sequence[Entry] = ()) -> None:
         self.waiting = list(entries)
         self.pending: dict[str, Entry] = {}
-        self.counts: dict[str, int] = {}
         self.acknowledged: list[str] = []
         self.dead: list[tuple[str, str, int]] = []
         self.refused: list[Refused] = []
@@ -49,17 +49,13 @@ class ScriptedStream:
 
     def own(self, after: str, count: int) -> list[Entry]:
         self._may_fail("own")
-        found = [e for id_, e in sorted(self.pending.items()) if id_ > after or after == "0"][:count]
-        for entry in found:
-            self.counts[entry.id] += 1
-        return found
+        return [e for id_, e in sorted(self.pending.items()) if id_ > after or after == "0"][:count]
 
     def fresh(self, count: int, wait_s: float) -> list[Entry]:
         self._may_fail("fresh")
         found, self.waiting = self.waiting[:count], self.waiting[count:]
         for entry in found:
             self.pending[entry.id] = entry
-            self.counts[entry.id] = 1
         if not found:
             self.idle()
         return found
@@ -70,7 +66,6 @@ class ScriptedStream:
         trimmed, self.trimmed = self.trimmed, 0
         for entry in found:
             self.pending[entry.id] = entry
-            self.counts[entry.id] = self.counts.get(entry.id, 0) + 1
         return found, trimmed
 
     def acknowledge(self, ids: Sequence[str]) -> None:
@@ -79,9 +74,6 @@ class ScriptedStream:
         for id_ in ids:
             self.pending.pop(id_, None)
             self.acknowledged.append(id_)
-
-    def deliveries(self, id_: str) -> int:
-        return self.counts[id_]
 
     def bury(self, entry: Entry, reason: str, deliveries: int) -> None:
         self._may_fail("bury")
@@ -197,7 +189,6 @@ def test_what_was_pending_comes_first(node: Producer) -> None:
     old, new = entries(node, 2), entries(node, 1, first=3)
     stream, inbox = ScriptedStream(new), ScriptedInbox()
     stream.pending = {entry.id: entry for entry in old}
-    stream.counts = dict.fromkeys(stream.pending, 1)
     run(stream, inbox, lambda: ring(node))
     assert stream.acknowledged == ["1-0", "2-0", "3-0"]
 
@@ -297,9 +288,9 @@ def test_a_quarantine_that_is_full_loses_nothing_and_holds_nothing_up(node: Prod
 
 def test_dead_letters_that_do_not_fit_hold_nothing_up(node: Producer) -> None:
     stream, inbox = ScriptedStream(entries(node, 5)), ScriptedInbox(poison="1-0")
-    stream.fail = {"bury": [StreamFullError("out of memory")] * 99}
-    for _ in range(9):
-        run(stream, inbox, lambda: ring(node))
+    run(stream, inbox, lambda: ring(node))
+    stream.fail = {"bury": [StreamFullError("full")] * 99, "fresh": [StreamAwayError("gone")] * 9}
+    run(stream, inbox, lambda: ring(node))
     assert sorted(inbox.stored.values()) == [2, 3, 4, 5]
     assert (list(stream.pending), inbox.given_up) == (["1-0"], [])
     assert stream.room_made > 0
@@ -347,30 +338,65 @@ def test_a_key_admitted_meanwhile_is_found(node: Producer, monkeypatch: pytest.M
 
 
 def test_poison_is_left_out_and_buried_after_too_many_tries(node: Producer) -> None:
-    made = entries(node, 3)
-    stream, inbox = ScriptedStream(made), ScriptedInbox(poison="2-0")
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox(poison="2-0")
     tally = run(stream, inbox, lambda: ring(node)).tally()
     assert sorted(inbox.stored.values()) == [1, 3]
     assert list(stream.pending) == ["2-0"]
     assert tally.events["poison"] == 1
-    # it comes again, as often as it may
-    runs = 0
-    while stream.pending and runs < 10:
-        run(stream, inbox, lambda: ring(node))
-        runs += 1
+    # it comes again with each lost connection, as often as it may
+    stream.fail = {"fresh": [StreamAwayError("gone")] * 9}
+    tally = run(stream, inbox, lambda: ring(node)).tally()
     assert stream.dead == [("2-0", "cannot be", 6)]
     assert inbox.given_up == [("gate-7", 2)]
+    assert (tally.events["poison"], tally.events["dead"]) == (6, 1)
 
 
-def test_a_defect_of_one_event_does_not_stop_the_others(node: Producer) -> None:
-    stream, inbox = (
-        ScriptedStream(entries(node, 3)),
-        ScriptedInbox(ForeseenByNobodyError(), None, ForeseenByNobodyError(), None),
-    )
+def test_lost_connections_are_no_failures_of_an_event(
+    tmp_path: Path, node: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey(tmp_path) as broker, redis.Redis.from_url(broker.url) as client:
+        stream = DistrictStream(broker.url, DISTRICT, "center-0")
+        stream.ensure_group()
+        node.say(client, node.event())
+        # delivered, and delivered, while the connection comes and goes
+        (entry,) = stream.fresh(1, 1.0)
+        for _ in range(9):
+            assert stream.own("0", 1) == [entry]
+        monkeypatch.setattr(stream, "claim", lambda _: DistrictStream.claim(stream, 0.0))
+        inbox = ScriptedInbox(PoisonError(0, "just once"))
+        options = WorkerOptions(claim_idle_s=0.0)
+        with working(Worker(stream, inbox, lambda: ring(node), verify, options)):
+            until(lambda: client.xpending(EVENTS, "center")["pending"] == 0)
+        assert len(inbox.stored) == 1
+        assert client.xlen(DEAD) == 0
+        stream.close()
+
+
+def test_a_table_or_right_that_is_gone_is_no_fault_of_the_events(tmp_path: Path) -> None:
+    with open_store("postgresql", tmp_path) as store:
+        receive(store, incident(1))
+        with store._database.write() as work:
+            work.connection.exec_driver_sql("alter table events rename to elsewhere")
+        with pytest.raises(StoreAwayError):
+            receive(store, incident(2), incident(3))
+        with store._database.write() as work:
+            work.connection.exec_driver_sql("alter table elsewhere rename to events")
+        receive(store, incident(2), incident(3))
+
+
+def test_the_failures_that_are_counted_are_bounded(node: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FAILURES", 2)
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox(*[PoisonError(0, "cannot be")] * 3)
+    worker = run(stream, inbox, lambda: ring(node))
+    assert len(stream.pending) == 3
+    assert len(worker._failures) == 2
+
+
+def test_a_defect_acknowledges_nothing_and_is_tried_again(node: Producer) -> None:
+    stream, inbox = ScriptedStream(entries(node, 3)), ScriptedInbox(ForeseenByNobodyError())
     tally = run(stream, inbox, lambda: ring(node)).tally()
-    assert sorted(inbox.stored.values()) == [1, 3]
-    assert list(stream.pending) == ["2-0"]
-    assert tally.events["poison"] == 1
+    assert sorted(inbox.stored.values()) == [1, 2, 3]
+    assert (tally.database_failures, tally.events["poison"], tally.trouble) == (1, 0, None)
 
 
 def test_all_that_a_dead_machine_left_is_taken_over_in_one_go(
@@ -394,7 +420,6 @@ def test_all_that_a_dead_machine_left_is_taken_over_in_one_go(
 def test_trimmed_entries_are_counted_and_let_go(node: Producer) -> None:
     stream, inbox = ScriptedStream(), ScriptedInbox()
     stream.pending = {"1-0": Entry("1-0", None, trimmed=True)}
-    stream.counts = {"1-0": 1}
     stream.trimmed = 2
     tally = run(stream, inbox, lambda: ring(node)).tally()
     assert tally.events["trimmed"] == 3
