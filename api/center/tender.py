@@ -30,7 +30,7 @@ HEARD_S = 60.0
 HOLE_AGE_S = 3.0
 """Seconds that a hole may last before it is asked for: what comes out of order fills it by itself."""
 PROFILE_S = 60.0
-"""Seconds after which nodes are told again that the surge profile holds."""
+"""Seconds after which nodes are told again which profile holds."""
 ASK_S, ASK_CAP_S = 5.0, 60.0
 """Seconds until the same numbers are asked for again, doubled each time up to the second."""
 SILENT_S, SILENT_ASK_S = 180.0, 600.0
@@ -230,12 +230,10 @@ class Tender:
             self._asked_s = now_s
 
     def _tell_profile(self) -> None:
-        """Tell it again: a node may have started since. The usual one is what nodes start with."""
-        surge = self._office.in_surge()
-        if surge or self._everybody:
-            profile = SURGE if surge else USUAL
-            told = {"node": "*", "kind": "profile", "profile": profile, "time": rfc3339(self._utc())}
-            self._stream.tell([json.dumps(told)])
+        """Tell it again: a node may have started since, or missed it, or hold on to one of long ago."""
+        profile = SURGE if self._office.in_surge() else USUAL
+        told = {"node": "*", "kind": "profile", "profile": profile, "time": rfc3339(self._utc())}
+        self._stream.tell([json.dumps(told)])
 
     def _write_receipts(self, now_s: float) -> None:
         if not self._everybody and now_s - self._receipted_s < RECEIPTS_S:
