@@ -1,17 +1,25 @@
 """What goes through the centre's streams, and how they fail."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from api.center.errors import CenterError
-from edge.envelope import MAX_BYTES, STREAM_FIELD
+from edge.envelope import STREAM_FIELD
 
 BODY, SIGNATURE, KEY = STREAM_FIELD, "sig", "key"
 """Fields of an entry."""
 
 _BODY, _SIGNATURE, _KEY = BODY.encode(), SIGNATURE.encode(), KEY.encode()
 _MAX_FIELD = 256
+
+SHOWN_BYTES = 4096
+"""Of a refused body, what is kept: enough to see what it is. Its node, if it is one of ours, has it still."""
+REFUSED_AGAIN_S = 3600.0
+"""Seconds after which the same refused event is put into the quarantine again."""
+REFUSALS = 10_000
+"""Refusals that are remembered for that."""
 
 
 class StreamAwayError(CenterError):
@@ -54,6 +62,35 @@ class Refused:
     detail: str = ""
 
 
+class Refusals:
+    """Which refusals are new: what a node sends again and again is in the quarantine once an hour."""
+
+    def __init__(self) -> None:
+        self._noted: dict[bytes, float] = {}
+
+    def fresh(self, refused: Sequence[Refused], now_s: float) -> list[Refused]:
+        """Those that were not noted within the last hour; of the same ones the first."""
+        found: dict[bytes, Refused] = {}
+        for one in refused:
+            key = _digest(one)
+            if self._noted.get(key, -float("inf")) <= now_s - REFUSED_AGAIN_S:
+                found.setdefault(key, one)
+        return list(found.values())
+
+    def note(self, refused: Sequence[Refused], now_s: float) -> None:
+        """Note what is in the quarantine by now."""
+        for one in refused:
+            key = _digest(one)
+            self._noted.pop(key, None)
+            self._noted[key] = now_s
+        for key in list(self._noted)[: max(0, len(self._noted) - REFUSALS)]:
+            del self._noted[key]
+
+
+def _digest(refused: Refused) -> bytes:
+    return hashlib.sha256(refused.reason.encode() + b" " + (refused.entry.body or b"")).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Queues:
     """How much waits in Redis.
@@ -94,10 +131,10 @@ def quarantined(refused: Refused) -> dict[Any, Any]:
     """The fields of a refused entry in the quarantine; nothing of them grows without bounds."""
     entry = refused.entry
     body = entry.body or b""
-    fields: dict[Any, Any] = {BODY: body[:MAX_BYTES], "reason": refused.reason, "entry": entry.id}
+    fields: dict[Any, Any] = {BODY: body[:SHOWN_BYTES], "reason": refused.reason, "entry": entry.id}
     if refused.detail:
         fields["detail"] = refused.detail
-    if len(body) > MAX_BYTES:
+    if len(body) > SHOWN_BYTES:
         fields["bytes"] = len(body)
     if entry.signature is not None:
         fields[SIGNATURE] = entry.signature[:_MAX_FIELD]

@@ -31,7 +31,7 @@ from edge.redis_address import Group, Host, fault_of
 GROUP = "center"
 """Name of the centre's consumer group."""
 
-KEPT_ENTRIES = 100_000
+KEPT_ENTRIES = 10_000
 """Length to which dead letters and quarantine are trimmed, roughly."""
 FEEDBACK_ENTRIES = 10_000
 CLAIM = 100
@@ -186,7 +186,7 @@ class DistrictStream:
         self.acknowledge([entry.id])
 
     def quarantine(self, refused: Sequence[Refused]) -> None:
-        """Move entries to the quarantine; of one that is too large, the first 64 KiB and its size."""
+        """Move entries to the quarantine; of a large one, the first 4 KiB and its size."""
         if not refused:
             return
         with self._speaking():

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from api.center.entries import Entry, Refused, StreamAwayError, StreamFullError
+from api.center.entries import Entry, Refusals, Refused, StreamAwayError, StreamFullError
 from api.center.errors import PoisonError, StoreAwayError
 from api.center.model import Outcome, Received
 from api.center.refusal import Keyring, NotTakenError, Verify, judge, node_of
@@ -150,6 +150,7 @@ class Worker:
         self._looked_s = self._claimed_s = self._receipted_s = -float("inf")
         self._touched: set[str] = set()
         self._failures: dict[tuple[str, str], int] = {}
+        self._refusals = Refusals()
         self._tally = Tally(trouble="a worker has not begun yet")
 
     def tally(self) -> Tally:
@@ -221,11 +222,17 @@ class Worker:
 
     def _refuse(self, refused: Sequence[Refused]) -> None:
         """Put entries into the quarantine; on a server out of memory they stay pending, and come again."""
-        if not refused or not self._fits(lambda: self._stream.quarantine(refused)):
+        if not refused:
             return
-        reasons = Counter(one.reason for one in refused)
-        self._tally.refused.update(reasons)
-        log.warning("events refused; they are in the quarantine", **reasons)
+        fresh = self._refusals.fresh(refused, time.monotonic())
+        if not self._fits(lambda: self._stream.quarantine(fresh)):
+            return
+        self._refusals.note(fresh, time.monotonic())
+        self._stream.acknowledge([one.entry.id for one in refused])
+        self._tally.refused.update(Counter(one.reason for one in refused))
+        if fresh:
+            reasons = Counter(one.reason for one in fresh)
+            log.warning("events refused; they are in the quarantine", **reasons)
 
     def _judged(self, entries: Sequence[Entry]) -> tuple[list[Received], list[Refused]]:
         """What can be stored, and what is refused."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from api.center import entries as entries_module
 from api.center import worker as module
-from api.center.entries import Entry, NoGroupError, Refused, StreamAwayError, StreamFullError
+from api.center.entries import Entry, NoGroupError, Refusals, Refused, StreamAwayError, StreamFullError
 from api.center.errors import PoisonError, StoreAwayError
 from api.center.model import Outcome, Received
 from api.center.refusal import Keyring
@@ -269,6 +270,40 @@ def test_refused_entries_go_to_the_quarantine_and_the_others_on(node: Producer) 
     assert not stream.pending
 
 
+def test_what_is_refused_again_and_again_is_kept_once_an_hour(
+    node: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now_s[0])
+    made = [Entry(f"{n}-0", b"{", b"AAAA", node.signer.key_id) for n in range(1, 8)]
+    made.append(Entry("8-0", b"{"))
+    stream, inbox = ScriptedStream(made), ScriptedInbox()
+
+    def fresh(count: int, wait_s: float) -> list[Entry]:
+        now_s[0] += 1500
+        return ScriptedStream.fresh(stream, 1, wait_s)
+
+    stream.fresh = fresh
+    tally = run(stream, inbox, lambda: ring(node)).tally()
+    assert [(one.entry.id, one.reason) for one in stream.refused] == [
+        ("1-0", "bad_signature"),
+        ("4-0", "bad_signature"),
+        ("7-0", "bad_signature"),
+        ("8-0", "unsigned"),
+    ]
+    assert not stream.pending
+    assert tally.refused == {"bad_signature": 7, "unsigned": 1}
+
+
+def test_the_refusals_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entries_module, "REFUSALS", 2)
+    refusals = Refusals()
+    some = [Refused(Entry(f"{n}-0", b"%d" % n), "unsigned") for n in range(3)]
+    assert refusals.fresh([*some, *some], 0.0) == some
+    refusals.note(some, 0.0)
+    assert refusals.fresh(some, 1.0) == some[:1]
+
+
 def test_a_quarantine_that_is_full_loses_nothing_and_holds_nothing_up(node: Producer) -> None:
     made = entries(node, 5)
     made[0] = Entry("1-0", made[0].body)
@@ -316,7 +351,7 @@ def test_a_full_server_takes_what_is_good(
         stream = DistrictStream(broker.url, DISTRICT, "center-0")
         stream.ensure_group()
         for number in range(40):
-            client.xadd(EVENTS, {"ce": b"x" * 500} if number % 2 else node.signed(node.event()))
+            client.xadd(EVENTS, {"ce": b"%500d" % number} if number % 2 else node.signed(node.event()))
         client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
         monkeypatch.setattr(stream, "make_room", lambda: 0)
         inbox, options = ScriptedInbox(), WorkerOptions(batch=8)
