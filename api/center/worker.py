@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 KEYS_S = 5.0
 """Seconds for which a look at the admitted keys holds."""
-KEYS_AGAIN_S = 1.0
+KEYS_AGAIN_S = 0.5
 """Seconds after which an entry by an unknown key has them looked up again."""
 RECEIPTS_S = 0.5
 """Seconds between two writings of receipts."""
@@ -151,6 +151,7 @@ class Worker:
         self._touched: set[str] = set()
         self._failures: dict[tuple[str, str], int] = {}
         self._refusals = Refusals()
+        self._taken: dict[str, Entry] = {}
         self._tally = Tally(trouble="a worker has not begun yet")
 
     def tally(self) -> Tally:
@@ -212,6 +213,7 @@ class Worker:
 
     def _take(self, entries: Sequence[Entry], stopping: threading.Event) -> None:
         """Deal with entries to the end; when this returns early, they are still pending."""
+        self._taken = {entry.id: entry for entry in entries}
         trimmed = [entry.id for entry in entries if entry.trimmed]
         self._stream.acknowledge(trimmed)
         self._count_trimmed(len(trimmed))
@@ -300,7 +302,7 @@ class Worker:
         tries = self._failures.pop(key, 0) + 1
         log.warning("an event cannot be processed", entry=item.entry, reason=reason, tries=tries)
         last = tries > self._options.max_deliveries
-        if not last or not self._fits(lambda: self._stream.bury(Entry(item.entry, item.body), reason, tries)):
+        if not last or not self._fits(lambda: self._stream.bury(self._taken[item.entry], reason, tries)):
             self._failures[key] = tries
             if len(self._failures) > FAILURES:
                 # the one that failed last the longest ago

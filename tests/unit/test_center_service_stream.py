@@ -136,7 +136,9 @@ def test_quarantine_and_dead_letters(client: "redis.Redis", stream: DistrictStre
     assert [entry.fields["reason"] for entry in kept] == ["malformed", "too_large"]
     assert [e.fields["reason"] for e in stream.quarantined(2, kept[-1].id)] == ["unsigned"]
     (dead,) = stream.dead_letters(10)
-    assert dead.fields == {"ce": "3", "reason": "cannot be", "entry": entries[3].id, "deliveries": "6"}
+    why = {"reason": "cannot be", "entry": entries[3].id, "deliveries": "6"}
+    # signed as it came: it can be put back
+    assert dead.fields == {"ce": "3", "sig": "s", "key": "k", **why}
     assert client.xlen(DEAD) == 1
     assert KEPT_ENTRIES == 10_000
 
