@@ -44,8 +44,8 @@ HOLES = 10_000
 class Office(Protocol):
     """What is needed of the store."""
 
-    def stored_through(self) -> Mapping[str, int]:
-        """By node, the number up to which all is stored or reported lost."""
+    def stored_through(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """By node, of some, the number up to which all is stored or reported lost."""
         ...
 
     def heard(self) -> Mapping[str, datetime]:
@@ -238,13 +238,13 @@ class Tender:
     def _write_receipts(self, now_s: float) -> None:
         if not self._everybody and now_s - self._receipted_s < RECEIPTS_S:
             return
-        through = self._office.stored_through()
-        # a server that came back empty between two rounds
-        if not self._everybody and self._stream.receipts_held() >= len(through):
+        heard = self._office.heard()
+        nodes = list(heard)
+        # fewer are held by a server that came back empty between two rounds
+        if not self._everybody and self._stream.receipts_held() >= len(nodes):
             since = self._utc() - timedelta(seconds=HEARD_S)
-            heard = self._office.heard()
-            through = {node: number for node, number in through.items() if heard.get(node, since) > since}
-        self._stream.receipt(through)
+            nodes = [node for node in nodes if heard[node] > since]
+        self._stream.receipt(self._office.stored_through(nodes))
         self._everybody = False
         self._receipted_s = now_s
 

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,8 +49,8 @@ class Inbox(Protocol):
         """Store events and their effects in one transaction."""
         ...
 
-    def stored_through(self) -> Mapping[str, int]:
-        """By node, the number up to which all is stored or reported lost."""
+    def stored_through(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """By node, of some, the number up to which all is stored or reported lost."""
         ...
 
     def give_up(self, node: str, number: int) -> None:
@@ -318,9 +318,8 @@ class Worker:
         now_s = time.monotonic()
         if not self._touched or now_s - self._receipted_s < RECEIPTS_S:
             return
-        through = self._inbox.stored_through()
-        receipts = {node: through[node] for node in self._touched if node in through}
-        if self._fits(lambda: self._stream.receipt(receipts)):
+        through = self._inbox.stored_through(self._touched)
+        if self._fits(lambda: self._stream.receipt(through)):
             self._touched.clear()
         self._receipted_s = now_s
 

@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -56,8 +56,8 @@ class Office:
     def in_surge(self) -> bool:
         return self.surging
 
-    def stored_through(self) -> dict[str, int]:
-        return self.through
+    def stored_through(self, nodes: Collection[str]) -> dict[str, int]:
+        return {node: self.through[node] for node in nodes}
 
     def heard(self) -> dict[str, datetime]:
         return self.heard_at
@@ -149,7 +149,7 @@ def test_trouble_is_told(clock: list[float]) -> None:
     tender, _, office = make()
     stopping = threading.Event()
 
-    def away() -> dict[str, int]:
+    def away(nodes: Collection[str]) -> dict[str, int]:
         stopping.set()
         raise StoreAwayError("the disk is full")
 

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,6 +105,7 @@ class ScriptedInbox:
         self.stored: dict[str, int] = {}
         self.batches: list[int] = []
         self.fail_through: list[Exception] = []
+        self.asked: list[set[str]] = []
         self.given_up: list[tuple[str, int]] = []
 
     def give_up(self, node: str, number: int) -> None:
@@ -124,10 +125,11 @@ class ScriptedInbox:
             self.stored[item.event.id] = int(item.event.sequence)
         return outcomes
 
-    def stored_through(self) -> dict[str, int]:
+    def stored_through(self, nodes: Collection[str]) -> dict[str, int]:
+        self.asked.append(set(nodes))
         if self.fail_through:
             raise self.fail_through.pop(0)
-        return {"gate-7": max(self.stored.values(), default=0), "silent": 9}
+        return {node: max(self.stored.values(), default=0) for node in nodes}
 
 
 class ForeseenByNobodyError(Exception):
@@ -182,6 +184,8 @@ def test_events_are_stored_acknowledged_and_receipted(node: Producer) -> None:
     assert inbox.batches == [4, 4, 2]
     assert stream.acknowledged == [f"{n}-0" for n in range(1, 11)]
     assert stream.receipts == [{"gate-7": 4}, {"gate-7": 8}, {"gate-7": 10}]
+    # nobody reads the accounts of all nodes for it
+    assert inbox.asked == [{"gate-7"}] * 3
     assert (tally.events["stored"], tally.batches, tally.trouble) == (10, 3, None)
     assert set(tally.seconds) == set(module.STAGES)
 
