@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from api import terminal
-from api.commands import analyse, center, check, demo, events, health, key, models, plan, run, simulate
+from api.commands import (
+    analyse,
+    center,
+    center_redrive,
+    check,
+    demo,
+    events,
+    health,
+    key,
+    models,
+    plan,
+    run,
+    simulate,
+)
 from api.errors import explain
 
 DEBUG = "SHARPEYES_DEBUG"
@@ -75,6 +88,7 @@ analyse.add(app)
 simulate.add(app)
 events.add(app)
 center.add(app)
+center_redrive.add(center.center, center.needing_the_extra)
 models.add(app)
 health.add(app)
 key.add(app)

@@ -165,7 +165,7 @@ def load_center(path: Path) -> CenterConfig:
     Raises:
         ConfigError: with one problem for each thing that is wrong.
     """
-    from api.center.stream import url_fault
+    from api.center.servers import url_fault
     from edge.plain_words import explain
 
     tree = read_tree(path)

@@ -64,7 +64,7 @@ def _worker_families(sample: Sample) -> Iterator[Metric]:
     yield _gauge("workers", "Worker processes that live.", sample.workers)
     yield _counter("worker_restarts", "Worker processes that died.", sample.restarts)
     yield _labelled("events", "Entries by what became of them.", "outcome", OUTCOMES, tally.events)
-    yield _labelled("refused", "Entries put into the quarantine.", "reason", REASONS, tally.refused)
+    yield _labelled("refused", "Entries refused.", "reason", REASONS, tally.refused)
     yield _counter("batches", "Database transactions of events.", tally.batches)
     yield _counter("redis_failures", "Times that Redis was found away.", tally.redis_failures)
     yield _counter("database_failures", "Times that the database was found away.", tally.database_failures)

@@ -8,11 +8,9 @@ from typing import Any
 
 import redis
 from redis import exceptions as failures
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from api.center.entries import (
-    BODY,
+    AGAIN,
     Entry,
     Kept,
     NoGroupError,
@@ -21,19 +19,23 @@ from api.center.entries import (
     StreamAwayError,
     StreamFullError,
     entry_of,
+    fields_of,
     quarantined,
     shown,
     text,
 )
+from api.center.servers import client_of, display, locate, url_fault
 from edge.envelope import stream_key
-from edge.redis_address import Group, Host, fault_of
+from edge.redis_address import Group
 
 GROUP = "center"
 """Name of the centre's consumer group."""
 
-KEPT_ENTRIES = 100_000
+KEPT_ENTRIES = 10_000
 """Length to which dead letters and quarantine are trimmed, roughly."""
 FEEDBACK_ENTRIES = 10_000
+REDRIVEN = 100
+"""Entries put back in one go."""
 CLAIM = 100
 """Entries taken over in one go; the server looks through ten times as many."""
 
@@ -41,31 +43,6 @@ _MAX_WAIT_S = 2.0
 # Any: redis-py types replies by the protocol's version, and keys as everything that it can encode
 _Fields = dict[Any, Any]
 _Reply = Any
-_HOPS = 4
-
-
-def url_fault(url: str) -> str:
-    """What is wrong with a Redis URL, in words that quote nothing of it; empty where nothing is."""
-    if fault := fault_of(url):
-        return fault
-    try:
-        group = Group.parse(url)
-        _client(group.url_of(group.hosts[0]) if group else url, 1.0).close()
-    except (ValueError, TypeError, AttributeError, failures.RedisError):
-        return "has an option that is none, or one with a wrong value"
-    return ""
-
-
-def _client(url: str, timeout_s: float) -> "redis.Redis":
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
-        # one owner decides when to try again: the worker's back-off
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        driver_info=None,
-    )
 
 
 class DistrictStream:
@@ -92,13 +69,13 @@ class DistrictStream:
         self._timeout_s = timeout_s
         self._group = Group.parse(url)
         self._lock = threading.Lock()
-        self._found: redis.Redis | None = None if self._group else _client(url, timeout_s)
+        self._found: redis.Redis | None = None if self._group else client_of(url, timeout_s)
         self._events = stream_key(district)
         base = self._events.removesuffix("events")
         self._receipts, self._feedback = f"{base}receipts", f"{base}feedback"
         self._dead, self._quarantine = f"{base}dead", f"{base}quarantine"
         self._consumer = consumer
-        self.display_url = self._group.display if self._group else _display(self._server)
+        self.display_url = self._group.display if self._group else display(self._server)
         """Where it leads, without credentials."""
 
     @property
@@ -107,7 +84,7 @@ class DistrictStream:
         with self._lock:
             if self._found is None:
                 assert self._group is not None  # noqa: S101 - a single server is found at birth
-                self._found = _locate(self._group, self._events, self._timeout_s)
+                self._found = locate(self._group, self._events, self._timeout_s)
             return self._found
 
     def _lose(self) -> None:
@@ -126,11 +103,17 @@ class DistrictStream:
             self._server.ping()
 
     def ensure_group(self) -> None:
-        """Make the group where it is missing, from the stream's first entry on."""
+        """Make the group where it is missing, from the stream's first entry on.
+
+        It looks first: a server out of memory refuses to make a group before it says that there is one.
+        """
         with self._speaking():
+            if self._my_group() is not None:
+                return
             try:
                 self._server.xgroup_create(self._events, GROUP, id="0", mkstream=True)
             except failures.ResponseError as exc:
+                # another worker was faster
                 if not str(exc).startswith("BUSYGROUP"):
                     raise
 
@@ -167,26 +150,15 @@ class DistrictStream:
             with self._speaking():
                 self._server.xack(self._events, GROUP, *ids)
 
-    def deliveries(self, id_: str) -> int:
-        """How often an entry was delivered; 0 where it is not pending."""
-        with self._speaking():
-            found = self._server.xpending_range(self._events, GROUP, id_, id_, 1)
-        return int(found[0]["times_delivered"]) if found else 0
-
     def bury(self, entry: Entry, reason: str, deliveries: int) -> None:
         """Move an entry to the dead letters."""
-        fields: _Fields = {
-            BODY: entry.body or b"",
-            "reason": reason,
-            "entry": entry.id,
-            "deliveries": deliveries,
-        }
+        fields: _Fields = {**fields_of(entry), "reason": reason, "entry": entry.id, "deliveries": deliveries}
         with self._speaking():
             self._server.xadd(self._dead, fields, maxlen=KEPT_ENTRIES, approximate=True)
         self.acknowledge([entry.id])
 
     def quarantine(self, refused: Sequence[Refused]) -> None:
-        """Move entries to the quarantine; of one that is too large, the first 64 KiB and its size."""
+        """Move entries to the quarantine; of a large one, the first 4 KiB and its size."""
         if not refused:
             return
         with self._speaking():
@@ -196,6 +168,40 @@ class DistrictStream:
             # only then acknowledged: a server out of memory refuses the first and would do the second
             pipe.execute()
         self.acknowledge([one.entry.id for one in refused])
+
+    def redrive(self, kind: str) -> tuple[int, int]:
+        """Put all dead letters, or all of the quarantine, back for processing.
+
+        Each moves in one step. Where two do this at once, an event may come twice, which has its effect once.
+
+        Args:
+            kind: `dead` or `quarantine`.
+
+        Returns:
+            How many were put back; and how many were not, for they are not kept whole.
+        """
+        key = self._dead if kind == "dead" else self._quarantine
+        moved = left = 0
+        with self._speaking():
+            # what is refused again comes back behind these
+            newest: _Reply = self._server.xrevrange(key, count=1)
+            after = "-"
+            while newest:
+                page: _Reply = self._server.xrange(key, after, newest[0][0], count=REDRIVEN)
+                if not page:
+                    break
+                after = f"({text(page[-1][0])}"
+                for id_, raw in page:
+                    entry = entry_of((id_, raw))
+                    if entry.body is None or b"bytes" in raw:
+                        left += 1
+                        continue
+                    pipe = self._server.pipeline(transaction=True)
+                    pipe.xadd(self._events, {**fields_of(entry), AGAIN: "1"})
+                    pipe.xdel(key, id_)
+                    pipe.execute()
+                    moved += 1
+        return moved, left
 
     def receipt(self, stored_through: Mapping[str, int]) -> None:
         """Tell nodes up to which of their sequence numbers all is stored."""
@@ -227,26 +233,45 @@ class DistrictStream:
             for key in (self._events, self._dead, self._quarantine):
                 pipe.xlen(key)
             length, dead, quarantined = pipe.execute()
-            groups = self._server.xinfo_groups(self._events) if length else []
-        mine = next((group for group in groups if text(group["name"]) == GROUP), {})
+            mine = self._my_group() or {}
         lag = mine.get("lag", length)
         return Queues(
             length, None if lag is None else int(lag), int(mine.get("pending", 0)), dead, quarantined
         )
 
     def make_room(self) -> int:
-        """Trim what every worker has stored and acknowledged, on a server out of memory; returns how many.
+        """Trim what is needed least, on a server out of memory; returns how many entries that were.
 
-        Such a server refuses the nodes' XADD, whose MAXLEN would trim. XTRIM it does not refuse.
+        Such a server refuses the nodes' XADD, whose MAXLEN would trim. XTRIM it does not refuse. First goes
+        what every worker has stored and acknowledged; where that is nothing, the older half of the
+        quarantine; and where the server has no memory to make the group with, so that nobody can take
+        anything, the oldest few events, as MAXLEN would have: their nodes are asked for them.
         """
         with self._speaking():
-            waiting = self._server.xpending(self._events, GROUP)
-            groups = self._server.xinfo_groups(self._events)
-            mine = next((group for group in groups if text(group["name"]) == GROUP), None)
-            if mine is None:
-                return 0
-            first = text(waiting["min"] if waiting["pending"] else mine["last-delivered-id"])
-            return int(self._server.xtrim(self._events, minid=first, approximate=False))
+            mine = self._my_group()
+            trimmed = 0 if mine is None else self._trim_stored(mine)
+            if not trimmed:
+                half = self._server.xlen(self._quarantine) // 2
+                trimmed = int(self._server.xtrim(self._quarantine, maxlen=half, approximate=False))
+            if not trimmed and mine is None:
+                left = max(0, self._server.xlen(self._events) - CLAIM)
+                trimmed = int(self._server.xtrim(self._events, maxlen=left, approximate=False))
+            return trimmed
+
+    def _trim_stored(self, mine: _Fields) -> int:
+        waiting = self._server.xpending(self._events, GROUP)
+        first = text(waiting["min"] if waiting["pending"] else mine["last-delivered-id"])
+        return int(self._server.xtrim(self._events, minid=first, approximate=False))
+
+    def _my_group(self) -> _Fields | None:
+        """What the server knows of the centre's group; None where there is none."""
+        try:
+            groups: _Reply = self._server.xinfo_groups(self._events)
+        except failures.ResponseError as exc:
+            if str(exc).startswith("no such key"):
+                return None
+            raise
+        return next((group for group in groups if text(group["name"]) == GROUP), None)
 
     def dead_letters(self, limit: int, before: str | None = None) -> list[Kept]:
         """The newest dead letters, newest first; with `before`, those older than that entry."""
@@ -312,62 +337,3 @@ _REASONS: Sequence[tuple[type[Exception], str]] = (
     (failures.TimeoutError, "{} does not answer"),
     (TimeoutError, "{} does not answer"),
 )
-
-
-def _locate(group: Group, key: str, timeout_s: float) -> "redis.Redis":
-    """The server of a group that holds a key.
-
-    Raises:
-        StreamAwayError: nobody knows.
-    """
-    for host in group.hosts:
-        try:
-            if group.kind == "sentinel":
-                return _client(group.url_of(_master(group, host, timeout_s)), timeout_s)
-            return _owner(group, host, key, timeout_s)
-        except (failures.RedisError, OSError, LookupError):
-            continue
-    what = f"no sentinel knows the master of {group.service}" if group.service else "no node holds the stream"
-    raise StreamAwayError(f"{group.display}: {what}")
-
-
-def _master(group: Group, sentinel: Host, timeout_s: float) -> Host:
-    for introduced in (True, False):
-        asked = _client(group.url_of_sentinel(sentinel, introduced=introduced), timeout_s)
-        try:
-            found: _Reply = asked.sentinel_get_master_addr_by_name(group.service)
-        except (failures.AuthenticationError, failures.ResponseError):
-            # a sentinel may know other users than the servers do, or none
-            if not introduced:
-                raise
-        else:
-            if found is None:
-                raise LookupError(group.service)
-            return Host(text(found[0]), int(found[1]))
-        finally:
-            asked.close()
-    raise LookupError(group.service)
-
-
-def _owner(group: Group, host: Host, key: str, timeout_s: float) -> "redis.Redis":
-    for _ in range(_HOPS):
-        found = _client(group.url_of(host), timeout_s)
-        try:
-            found.xlen(key)
-        except failures.MovedError as exc:
-            found.close()
-            host = Host(exc.host or host.name, int(exc.port))
-        except BaseException:
-            found.close()
-            raise
-        else:
-            return found
-    raise LookupError(key)
-
-
-def _display(client: "redis.Redis") -> str:
-    parts = client.connection_pool.connection_kwargs
-    if "path" in parts:
-        return f"unix://{parts['path']}"
-    scheme = "rediss" if "SSL" in client.connection_pool.connection_class.__name__ else "redis"
-    return f"{scheme}://{parts.get('host', 'localhost')}:{parts.get('port', 6379)}/{parts.get('db', 0)}"

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -30,9 +30,11 @@ HEARD_S = 60.0
 HOLE_AGE_S = 3.0
 """Seconds that a hole may last before it is asked for: what comes out of order fills it by itself."""
 PROFILE_S = 60.0
-"""Seconds after which nodes are told again that the surge profile holds."""
+"""Seconds after which nodes are told again which profile holds."""
 ASK_S, ASK_CAP_S = 5.0, 60.0
 """Seconds until the same numbers are asked for again, doubled each time up to the second."""
+SILENT_S, SILENT_ASK_S = 180.0, 600.0
+"""A node not heard for the first is asked once in the second: its feedback shall not push verdicts out."""
 ASK_NUMBERS = 1000
 """Numbers asked of a node in one go, at most."""
 HOLES = 10_000
@@ -42,8 +44,8 @@ HOLES = 10_000
 class Office(Protocol):
     """What is needed of the store."""
 
-    def stored_through(self) -> Mapping[str, int]:
-        """By node, the number up to which all is stored or reported lost."""
+    def stored_through(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """By node, of some, the number up to which all is stored or reported lost."""
         ...
 
     def heard(self) -> Mapping[str, datetime]:
@@ -73,48 +75,84 @@ class Office(Protocol):
 
 @dataclass(slots=True)
 class _Asked:
+    """What a node was asked for last, and when its round of holes began.
+
+    Attributes:
+        first, last: of the numbers that were asked for.
+        at_s: when.
+        began_s: when its oldest hole was asked for.
+        pause_s: from then on until that is asked for again.
+        answered: whether anything came of this round.
+    """
+
     first: int
-    until_s: float
-    pause_s: float
+    last: int
+    at_s: float
+    began_s: float
+    pause_s: float = ASK_S
+    answered: bool = False
 
 
 class Replays:
     """Which holes to ask for now; one request a node, and patience with those that do not answer.
 
-    A request that was answered, so that the oldest hole lies beyond it, is followed by the next at once; the
-    same numbers are asked for again after 5 s, then 10 s, up to a minute.
+    A node's holes are gone through from the oldest to the newest, then again, so that none that cannot be
+    filled keeps the others waiting. A request that was answered, so that no number of it is missing any more,
+    is followed by the next at once, any other after 5 s. Where nothing came of a whole round, the next one
+    begins 5 s, then 10 s, up to a minute after its begin. Of each node only the last request is kept.
     """
 
     def __init__(self) -> None:
         self._asked: dict[str, _Asked] = {}
 
-    def due(self, holes: Iterable[Hole], now_s: float) -> list[Hole]:
-        """Requests to send, one a node: from its oldest hole on, 1000 numbers at most.
+    def due(self, holes: Iterable[Hole], now_s: float, silent: Collection[str] = ()) -> list[Hole]:
+        """Requests to send, one a node: 1000 numbers at most.
 
         Args:
             holes: of all nodes, each node's in ascending order.
             now_s: monotonic seconds.
+            silent: nodes that will hardly answer; each is asked every ten minutes only.
         """
-        spans: dict[str, tuple[int, int]] = {}
+        by_node: dict[str, list[Hole]] = {}
         for hole in holes:
-            first, last = spans.get(hole.node, (hole.first, hole.first))
-            if hole.first < first + ASK_NUMBERS:
-                last = max(last, min(hole.last, first + ASK_NUMBERS - 1))
-            spans[hole.node] = (first, last)
-        for node in self._asked.keys() - spans.keys():
+            by_node.setdefault(hole.node, []).append(hole)
+        for node in self._asked.keys() - by_node.keys():
             del self._asked[node]
-        return [Hole(node, *span) for node, span in spans.items() if self._ask(node, span[0], now_s)]
+        found = (self._next(node, mine, now_s, node in silent) for node, mine in by_node.items())
+        return [hole for hole in found if hole is not None]
 
-    def _ask(self, node: str, first: int, now_s: float) -> bool:
-        before = self._asked.get(node)
-        if before is None or first != before.first:
-            pause_s = ASK_S
-        elif now_s < before.until_s:
-            return False
-        else:
-            pause_s = min(ASK_CAP_S, 2 * before.pause_s)
-        self._asked[node] = _Asked(first, now_s + pause_s, pause_s)
-        return True
+    def _next(self, node: str, holes: Sequence[Hole], now_s: float, silent: bool) -> Hole | None:
+        asked = self._asked.get(node)
+        if asked is None:
+            span = _span(holes, 0)
+            assert span is not None  # noqa: S101 - a node without holes is not asked
+            self._asked[node] = _Asked(span.first, span.last, now_s, now_s)
+            return span
+        answered = all(hole.last < asked.first or hole.first > asked.last for hole in holes)
+        asked.answered = asked.answered or answered
+        if not answered and now_s < asked.at_s + (SILENT_ASK_S if silent else ASK_S):
+            return None
+        span = _span(holes, asked.last)
+        if span is None:
+            if not asked.answered and now_s < asked.began_s + asked.pause_s:
+                return None
+            asked.pause_s = ASK_S if asked.answered else min(ASK_CAP_S, 2 * asked.pause_s)
+            asked.began_s, asked.answered = now_s, False
+            span = _span(holes, 0)
+        assert span is not None  # noqa: S101 - as above
+        asked.first, asked.last, asked.at_s = span.first, span.last, now_s
+        return span
+
+
+def _span(holes: Iterable[Hole], after: int) -> Hole | None:
+    """What to ask of a node in one go, from its first missing number after another on; None for nothing."""
+    beyond = [hole for hole in holes if hole.last > after]
+    if not beyond:
+        return None
+    first = max(beyond[0].first, after + 1)
+    end = first + ASK_NUMBERS - 1
+    last = max(min(hole.last, end) for hole in beyond if hole.first <= end)
+    return Hole(beyond[0].node, first, last)
 
 
 class Tender:
@@ -192,23 +230,21 @@ class Tender:
             self._asked_s = now_s
 
     def _tell_profile(self) -> None:
-        """Tell it again: a node may have started since. The usual one is what nodes start with."""
-        surge = self._office.in_surge()
-        if surge or self._everybody:
-            profile = SURGE if surge else USUAL
-            told = {"node": "*", "kind": "profile", "profile": profile, "time": rfc3339(self._utc())}
-            self._stream.tell([json.dumps(told)])
+        """Tell it again: a node may have started since, or missed it, or hold on to one of long ago."""
+        profile = SURGE if self._office.in_surge() else USUAL
+        told = {"node": "*", "kind": "profile", "profile": profile, "time": rfc3339(self._utc())}
+        self._stream.tell([json.dumps(told)])
 
     def _write_receipts(self, now_s: float) -> None:
         if not self._everybody and now_s - self._receipted_s < RECEIPTS_S:
             return
-        through = self._office.stored_through()
-        # a server that came back empty between two rounds
-        if not self._everybody and self._stream.receipts_held() >= len(through):
+        heard = self._office.heard()
+        nodes = list(heard)
+        # fewer are held by a server that came back empty between two rounds
+        if not self._everybody and self._stream.receipts_held() >= len(nodes):
             since = self._utc() - timedelta(seconds=HEARD_S)
-            heard = self._office.heard()
-            through = {node: number for node, number in through.items() if heard.get(node, since) > since}
-        self._stream.receipt(through)
+            nodes = [node for node in nodes if heard[node] > since]
+        self._stream.receipt(self._office.stored_through(nodes))
         self._everybody = False
         self._receipted_s = now_s
 
@@ -218,10 +254,15 @@ class Tender:
             self._office.verdicts_sent([message.id for message in due])
 
     def _ask_again(self, now_s: float) -> None:
-        asked = self._replays.due(self._office.holes(HOLE_AGE_S, HOLES), now_s)
+        holes = self._office.holes(HOLE_AGE_S, HOLES)
+        asked = self._replays.due(holes, now_s, self._silent() if holes else ())
         if asked:
             self._stream.tell([_replay(hole) for hole in asked])
             log.info("nodes asked to send again", nodes=len(asked), events=sum(_size(h) for h in asked))
+
+    def _silent(self) -> set[str]:
+        since = self._utc() - timedelta(seconds=SILENT_S)
+        return {node for node, heard in self._office.heard().items() if heard < since}
 
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self.trouble:

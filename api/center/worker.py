@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from typing import Protocol
 
 import structlog
 
-from api.center.entries import Entry, Refused, StreamAwayError, StreamFullError
+from api.center.entries import Entry, Refusals, Refused, StreamAwayError, StreamFullError
 from api.center.errors import PoisonError, StoreAwayError
 from api.center.model import Outcome, Received
 from api.center.refusal import Keyring, NotTakenError, Verify, judge, node_of
-from api.center.stream import DistrictStream
+from api.center.stream import CLAIM, DistrictStream
 from edge.envelope import Event
 from streams.backoff import Backoff
 
@@ -24,12 +24,15 @@ log = structlog.get_logger(__name__)
 
 KEYS_S = 5.0
 """Seconds for which a look at the admitted keys holds."""
-KEYS_AGAIN_S = 1.0
+KEYS_AGAIN_S = 0.5
 """Seconds after which an entry by an unknown key has them looked up again."""
 RECEIPTS_S = 0.5
 """Seconds between two writings of receipts."""
 WAIT_S = 1.0
 """Seconds that a read waits for events; a stop takes as long at most where there are none."""
+
+FAILURES = 10_000
+"""Events whose failures a worker counts; the server's own count grows with each lost connection, too."""
 
 OUTCOMES = ("stored", "duplicate", "poison", "dead", "trimmed")
 """What can become of an entry that is not refused; poison is counted at each try."""
@@ -46,8 +49,8 @@ class Inbox(Protocol):
         """Store events and their effects in one transaction."""
         ...
 
-    def stored_through(self) -> Mapping[str, int]:
-        """By node, the number up to which all is stored or reported lost."""
+    def stored_through(self, nodes: Collection[str]) -> Mapping[str, int]:
+        """By node, of some, the number up to which all is stored or reported lost."""
         ...
 
     def give_up(self, node: str, number: int) -> None:
@@ -62,7 +65,7 @@ class WorkerOptions:
     Attributes:
         batch: entries taken in one transaction.
         claim_idle_s: seconds after which it takes over what another left lying.
-        max_deliveries: of an event whose processing fails; then it becomes a dead letter.
+        max_deliveries: times that an event's processing may fail; then it becomes a dead letter.
         retry_s: seconds before the first retry, at most, when Redis or the database is away.
         retry_cap_s: seconds between later retries, at most.
     """
@@ -146,6 +149,9 @@ class Worker:
         self._keyring = Keyring({})
         self._looked_s = self._claimed_s = self._receipted_s = -float("inf")
         self._touched: set[str] = set()
+        self._failures: dict[tuple[str, str], int] = {}
+        self._refusals = Refusals()
+        self._taken: dict[str, Entry] = {}
         self._tally = Tally(trouble="a worker has not begun yet")
 
     def tally(self) -> Tally:
@@ -164,7 +170,11 @@ class Worker:
                     self._make_room()
                 stopping.wait(self._redis_backoff.next_s())
             except StoreAwayError as exc:
-                self._database_away(exc, stopping)
+                self._database_away(str(exc), stopping)
+            except Exception as exc:
+                # the store tells which event it is where it is one; all others come again
+                log.exception("a worker's defect")
+                self._database_away(f"defect, {type(exc).__name__}", stopping)
 
     def _serve(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set, or Redis or the database is away."""
@@ -193,24 +203,38 @@ class Worker:
         now_s = time.monotonic()
         if now_s - self._claimed_s < self._options.claim_idle_s / 2:
             return
-        entries, trimmed = self._stream.claim(self._options.claim_idle_s)
         self._claimed_s = now_s
-        self._count_trimmed(trimmed)
-        self._take(entries, stopping)
+        more = True
+        while more and not stopping.is_set():
+            entries, trimmed = self._stream.claim(self._options.claim_idle_s)
+            self._count_trimmed(trimmed)
+            self._take(entries, stopping)
+            more = len(entries) >= CLAIM
 
     def _take(self, entries: Sequence[Entry], stopping: threading.Event) -> None:
         """Deal with entries to the end; when this returns early, they are still pending."""
+        self._taken = {entry.id: entry for entry in entries}
         trimmed = [entry.id for entry in entries if entry.trimmed]
         self._stream.acknowledge(trimmed)
         self._count_trimmed(len(trimmed))
         with self._timed("check"):
             items, refused = self._judged([entry for entry in entries if not entry.trimmed])
-        if refused:
-            self._stream.quarantine(refused)
-            reasons = Counter(one.reason for one in refused)
-            self._tally.refused.update(reasons)
-            log.warning("events refused; they are in the quarantine", **reasons)
         self._store(items, stopping)
+        self._refuse(refused)
+
+    def _refuse(self, refused: Sequence[Refused]) -> None:
+        """Put entries into the quarantine; on a server out of memory they stay pending, and come again."""
+        if not refused:
+            return
+        fresh = self._refusals.fresh(refused, time.monotonic())
+        if not self._fits(lambda: self._stream.quarantine(fresh)):
+            return
+        self._refusals.note(fresh, time.monotonic())
+        self._stream.acknowledge([one.entry.id for one in refused])
+        self._tally.refused.update(Counter(one.reason for one in refused))
+        if fresh:
+            reasons = Counter(one.reason for one in fresh)
+            log.warning("events refused; they are in the quarantine", **reasons)
 
     def _judged(self, entries: Sequence[Entry]) -> tuple[list[Received], list[Refused]]:
         """What can be stored, and what is refused."""
@@ -253,24 +277,12 @@ class Worker:
                 with self._timed("store"):
                     outcomes = self._inbox.receive(waiting)
             except StoreAwayError as exc:
-                self._database_away(exc, stopping)
+                self._database_away(str(exc), stopping)
             except PoisonError as exc:
                 self._fail(waiting.pop(exc.index), exc.reason)
-            except Exception as exc:  # noqa: BLE001 - whatever an event does to the store, the others go on
-                self._separate(waiting, exc, stopping)
-                return
             else:
                 self._finish(waiting, outcomes)
                 return
-
-    def _separate(self, items: Sequence[Received], cause: Exception, stopping: threading.Event) -> None:
-        """Nobody knows which of them it was: one by one."""
-        if len(items) == 1:
-            log.error("an event cannot be processed", entry=items[0].entry, error=type(cause).__name__)
-            self._fail(items[0], f"defect, {type(cause).__name__}")
-            return
-        for item in items:
-            self._store([item], stopping)
 
     def _finish(self, items: Sequence[Received], outcomes: Sequence[Outcome]) -> None:
         self._database_backoff.reset()
@@ -286,43 +298,53 @@ class Worker:
     def _fail(self, item: Received, reason: str) -> None:
         """Leave an event pending, to be tried again, or bury it after too many tries."""
         self._tally.events["poison"] += 1
-        deliveries = self._stream.deliveries(item.entry)
-        log.warning("an event cannot be processed", entry=item.entry, reason=reason, deliveries=deliveries)
-        if deliveries > self._options.max_deliveries:
-            self._stream.bury(Entry(item.entry, item.body), reason, deliveries)
-            self._tally.events["dead"] += 1
-            node = node_of(item.event.source)
-            # after that it is kept there: its node need not keep it, and all that came later, any longer
-            self._inbox.give_up(node, int(item.event.sequence))
-            self._touched.add(node)
+        key = (item.event.source, item.event.id)
+        tries = self._failures.pop(key, 0) + 1
+        log.warning("an event cannot be processed", entry=item.entry, reason=reason, tries=tries)
+        last = tries > self._options.max_deliveries
+        if not last or not self._fits(lambda: self._stream.bury(self._taken[item.entry], reason, tries)):
+            self._failures[key] = tries
+            if len(self._failures) > FAILURES:
+                # the one that failed last the longest ago
+                del self._failures[next(iter(self._failures))]
+            return
+        self._tally.events["dead"] += 1
+        node = node_of(item.event.source)
+        # after that it is kept there: its node need not keep it, and all that came later, any longer
+        self._inbox.give_up(node, int(item.event.sequence))
+        self._touched.add(node)
 
     def _write_receipts(self) -> None:
         now_s = time.monotonic()
         if not self._touched or now_s - self._receipted_s < RECEIPTS_S:
             return
-        through = self._inbox.stored_through()
-        try:
-            self._stream.receipt({node: through[node] for node in self._touched if node in through})
-        except StreamFullError:
-            # events can still be taken, which is what makes room
-            self._make_room()
-        else:
+        through = self._inbox.stored_through(self._touched)
+        if self._fits(lambda: self._stream.receipt(through)):
             self._touched.clear()
         self._receipted_s = now_s
 
     def _patience_s(self) -> float:
         return RECEIPTS_S if self._touched else WAIT_S
 
+    def _fits(self, write: Callable[[], None]) -> bool:
+        """Write to Redis; where it is out of memory, make room: events can still be taken meanwhile."""
+        try:
+            write()
+        except StreamFullError:
+            self._make_room()
+            return False
+        return True
+
     def _make_room(self) -> None:
         try:
             trimmed = self._stream.make_room()
         except StreamAwayError:
             return
-        log.warning("redis is out of memory; stored entries were trimmed", entries=trimmed)
+        log.warning("redis is out of memory; entries needed least were trimmed", entries=trimmed)
 
-    def _database_away(self, exc: StoreAwayError, stopping: threading.Event) -> None:
+    def _database_away(self, reason: str, stopping: threading.Event) -> None:
         self._tally.database_failures += 1
-        self._note(str(exc))
+        self._note(reason)
         stopping.wait(self._database_backoff.next_s())
 
     def _note(self, trouble: str | None) -> None:

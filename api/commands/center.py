@@ -54,7 +54,7 @@ def add(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _needing_the_extra() -> Iterator[None]:
+def needing_the_extra() -> Iterator[None]:
     """Turn a missing library and the centre's errors into a line each."""
     try:
         yield
@@ -85,7 +85,7 @@ def run(
     from api import logs
 
     logs.configure()
-    with _needing_the_extra():
+    with needing_the_extra():
         from api.center.config import is_loopback, load_center
         from api.center.service import serve_center
 
@@ -179,7 +179,7 @@ def keys_(config: ConfigFile) -> None:
 @contextmanager
 def _opened(config: Path) -> Iterator[Any]:
     """The store that a configuration names."""
-    with _needing_the_extra():
+    with needing_the_extra():
         from api.center.config import load_center
         from api.center.opening import open_store
 

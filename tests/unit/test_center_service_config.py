@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from api.center.config import CenterConfig, is_loopback, load_center
-from api.center.stream import url_fault
+from api.center.servers import url_fault
 from edge.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

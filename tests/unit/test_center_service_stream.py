@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,6 @@ def test_events_from_the_first_on_each_once(client: "redis.Redis", stream: Distr
     stream.acknowledge(ids[:4])
     stream.acknowledge([])
     assert [entry.id for entry in stream.own("0", 10)] == ids[4:]
-    assert stream.deliveries(ids[4]) == 4
-    assert stream.deliveries(ids[0]) == 0
 
 
 def test_a_group_made_twice_and_one_that_is_gone(client: "redis.Redis", stream: DistrictStream) -> None:
@@ -130,16 +129,18 @@ def test_quarantine_and_dead_letters(client: "redis.Redis", stream: DistrictStre
         b"detail": b"carries no signature",
         b"entry": entries[0].id.encode(),
     }
-    assert (len(second[b"ce"]), second[b"bytes"]) == (MAX_BYTES, str(MAX_BYTES + 5).encode())
+    assert (len(second[b"ce"]), second[b"bytes"]) == (4096, str(MAX_BYTES + 5).encode())
     assert (len(second[b"sig"]), len(second[b"key"])) == (256, 256)
     assert third[b"ce"] == b""
     kept = stream.quarantined(2)
     assert [entry.fields["reason"] for entry in kept] == ["malformed", "too_large"]
     assert [e.fields["reason"] for e in stream.quarantined(2, kept[-1].id)] == ["unsigned"]
     (dead,) = stream.dead_letters(10)
-    assert dead.fields == {"ce": "3", "reason": "cannot be", "entry": entries[3].id, "deliveries": "6"}
+    why = {"reason": "cannot be", "entry": entries[3].id, "deliveries": "6"}
+    # signed as it came: it can be put back
+    assert dead.fields == {"ce": "3", "sig": "s", "key": "k", **why}
     assert client.xlen(DEAD) == 1
-    assert KEPT_ENTRIES == 100_000
+    assert KEPT_ENTRIES == 10_000
 
 
 def test_receipts_and_words(client: "redis.Redis", stream: DistrictStream) -> None:
@@ -177,9 +178,48 @@ def test_room_is_made_of_what_is_stored_only(client: "redis.Redis", stream: Dist
     stream.acknowledge(ids[2:4])
     assert stream.make_room() == 1
     assert [entry.id for entry in stream.fresh(9, 1.0)] == ids[4:]
+
+
+def test_room_is_made_of_old_refusals_where_nothing_is_stored(
+    client: "redis.Redis", stream: DistrictStream
+) -> None:
+    ids = fill(client, 10)
+    stream.quarantine([Refused(entry, "unsigned") for entry in stream.fresh(5, 1.0)])
+    # what was read and not stored keeps all that came behind it
+    stream.fresh(1, 1.0)
+    assert stream.make_room() == 5
+    assert [stream.make_room() for _ in range(4)] == [3, 1, 1, 0]
+    assert client.xlen(EVENTS) == len(ids) - 5
+
+
+@contextmanager
+def out_of_memory(client: "redis.Redis") -> Iterator[None]:
+    client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+    try:
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            client.set("more", "1")
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+def test_a_full_server_is_begun_with(client: "redis.Redis", stream: DistrictStream) -> None:
+    fill(client, 3)
+    with out_of_memory(client):
+        stream.ensure_group()
+        assert len(stream.fresh(9, 1.0)) == 3
+
+
+def test_a_full_server_without_a_group_gives_way(client: "redis.Redis", stream: DistrictStream) -> None:
     client.xgroup_destroy(EVENTS, "center")
-    with pytest.raises(StreamAwayError):
-        stream.make_room()
+    ids = fill(client, 400)
+    client.xadd(QUARANTINE, {"ce": "x"})
+    with out_of_memory(client):
+        with pytest.raises(StreamFullError):
+            stream.ensure_group()
+        assert [stream.make_room() for _ in range(3)] == [1, 100, 100]
+    stream.ensure_group()
+    assert [entry.id for entry in stream.fresh(999, 1.0)] == ids[200:]
 
 
 def test_a_full_server_takes_reads_and_gives_room(client: "redis.Redis", stream: DistrictStream) -> None:

@@ -3,7 +3,7 @@
 import json
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -56,8 +56,8 @@ class Office:
     def in_surge(self) -> bool:
         return self.surging
 
-    def stored_through(self) -> dict[str, int]:
-        return self.through
+    def stored_through(self, nodes: Collection[str]) -> dict[str, int]:
+        return {node: self.through[node] for node in nodes}
 
     def heard(self) -> dict[str, datetime]:
         return self.heard_at
@@ -149,7 +149,7 @@ def test_trouble_is_told(clock: list[float]) -> None:
     tender, _, office = make()
     stopping = threading.Event()
 
-    def away() -> dict[str, int]:
+    def away(nodes: Collection[str]) -> dict[str, int]:
         stopping.set()
         raise StoreAwayError("the disk is full")
 
@@ -167,19 +167,17 @@ def test_words_are_sent_once(clock: list[float]) -> None:
     assert office.sent == [1, 2]
 
 
-def test_the_profile_is_told_at_the_start_and_again_while_it_is_surge(clock: list[float]) -> None:
+def test_the_profile_is_told_at_the_start_and_again_each_minute(clock: list[float]) -> None:
     tender, redis, office = make()
-    tender.round()
     usual = {"node": "*", "kind": "profile", "profile": "usual", "time": "2026-11-22T08:15:00.000Z"}
-    assert redis.told == [usual]
-    clock[0] += 60
-    tender.round()
-    assert redis.told == [usual]
-    office.surging = True
-    for _ in range(2):
-        clock[0] += 60
+    told = []
+    for office.surging in (False, False, True, True, False, False):
         tender.round()
-    assert redis.told[1:] == [{**usual, "profile": "surge"}] * 2
+        tender.round()
+        told.append({**usual, "profile": "surge" if office.surging else "usual"})
+        clock[0] += 60
+    # the usual one, too: a node that missed the end of the surge would hold on to it
+    assert redis.told == told
 
 
 def test_a_defect_ends_no_rounds(clock: list[float]) -> None:
@@ -213,15 +211,65 @@ def test_holes_are_asked_for(clock: list[float]) -> None:
 
 def test_patience_doubles_and_progress_is_followed_at_once() -> None:
     replays = Replays()
-    hole = [Hole("a", 1, 2000)]
+    hole = [Hole("a", 1, 1000)]
     asked_s = [s for s in range(400) if replays.due(hole, float(s))]
     assert asked_s == [0, 5, 15, 35, 75, 135, 195, 255, 315, 375]
     assert replays.due([Hole("a", 1001, 2000)], 376.0) == [Hole("a", 1001, 2000)]
     assert replays.due([Hole("a", 1001, 2000)], 380.0) == []
+    # something came of the last round: patience begins anew
     assert replays.due([Hole("a", 1001, 2000)], 381.0) == [Hole("a", 1001, 2000)]
     # closed, and a new one long after
     assert replays.due([], 382.0) == []
     assert replays.due([Hole("a", 5, 5)], 383.0) == [Hole("a", 5, 5)]
+
+
+def test_a_hole_that_nobody_can_fill_keeps_no_other_waiting() -> None:
+    """A node that fills whatever it is asked for, but one number."""
+    replays = Replays()
+    missing = set(range(1, 5001))
+    asked: list[tuple[int, Hole]] = []
+    for second in range(60):
+        holes = [Hole("a", first, last) for first, last in _ranges(missing)]
+        for request in replays.due(holes, float(second)):
+            asked.append((second, request))
+            missing -= set(range(request.first, request.last + 1)) - {7}
+    assert missing == {7}
+    assert asked[:3] == [(0, Hole("a", 1, 1000)), (5, Hole("a", 1001, 2000)), (6, Hole("a", 2001, 3000))]
+    again_s = [second for second, request in asked[5:]]
+    assert all(request == Hole("a", 7, 7) for _, request in asked[5:])
+    assert len(again_s) < 6
+    # what gets lost meanwhile is asked for at once, whatever the patience with the old one
+    request = replays.due([Hole("a", 7, 7), Hole("a", 6000, 6001)], 60.0)
+    assert request == [Hole("a", 6000, 6001)]
+
+
+def _ranges(numbers: set[int]) -> list[tuple[int, int]]:
+    firsts = sorted(n for n in numbers if n - 1 not in numbers)
+    lasts = sorted(n for n in numbers if n + 1 not in numbers)
+    return list(zip(firsts, lasts, strict=True))
+
+
+@given(st.sets(st.integers(1, 20_000), min_size=1, max_size=40), st.integers(0, 39))
+def test_every_number_is_asked_for_whatever_cannot_be_filled(numbers: set[int], turn: int) -> None:
+    replays = Replays()
+    wanted = sorted(numbers)[turn % len(numbers)]
+    holes = [Hole("a", first, last) for first, last in _ranges(numbers)]
+    asked = [hole for second in range(5 * len(numbers) + 1) for hole in replays.due(holes, float(second))]
+    assert any(hole.first <= wanted <= hole.last for hole in asked)
+    assert all(hole.last - hole.first < ASK_NUMBERS for hole in asked)
+
+
+def test_a_silent_node_is_asked_seldom_and_at_once_when_it_is_back(clock: list[float]) -> None:
+    tender, redis, office = make()
+    office.missing = [Hole("b", 1, 5000)]
+    for _ in range(1200):
+        tender.round()
+        clock[0] += 1
+    asked = [word for word in redis.told if word["kind"] == "replay"]
+    assert [word["first"] for word in asked] == [1, 1001]
+    office.heard_at["b"] = NOW
+    tender.round()
+    assert redis.told[-1]["first"] == 2001
 
 
 @given(

@@ -1,6 +1,6 @@
 """The nodes' accounts in the database: which numbers came, which were reported lost, which are missing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,6 +20,8 @@ SET_BACK_MS = 60_000
 """Workers differ by less; what is further ahead was noted before the clock was set back."""
 
 _NODES = Lookup(lambda among: sa.select(nodes).where(among(nodes.c.node, "names")))
+_HEARD_THROUGH = sa.select(nodes.c.node, nodes.c.through).where(nodes.c.heard_ms.is_not(None))
+_THROUGH = Lookup(lambda among: _HEARD_THROUGH.where(among(nodes.c.node, "names")))
 _ADD_NODE = sa.insert(nodes)
 _SAVE_NODE = (
     sa.update(nodes)
@@ -187,10 +189,11 @@ def _span_row(node: int, span: Span, *, with_since: bool) -> dict[str, object]:
     return {**row, "since_ms": span.since_ms} if with_since else row
 
 
-def read_through(connection: sa.Connection) -> dict[str, int]:
-    """By node that was heard, up to which number all came or was reported lost."""
-    query = sa.select(nodes.c.node, nodes.c.through).where(nodes.c.heard_ms.is_not(None))
-    return dict(connection.execute(query).all())
+def read_through(connection: sa.Connection, names: Collection[str] | None = None) -> dict[str, int]:
+    """By node that was heard, up to which number all came or was reported lost; of all nodes, or of some."""
+    if names is not None:
+        return {row.node: row.through for row in _THROUGH.rows(connection, {"names": names})}
+    return dict(connection.execute(_HEARD_THROUGH).all())
 
 
 def read_heard(connection: sa.Connection) -> dict[str, datetime]:

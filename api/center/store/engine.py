@@ -34,7 +34,14 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint=4000",
     "journal_size_limit=67108864",
 )
-_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+# a statement that fails is the database's fault, not the event's: its table or our right to it is gone
+_AWAY = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.InternalError,
+    exc.ProgrammingError,
+    exc.TimeoutError,
+)
 _WRITES = "sharpeyes_writes"
 
 

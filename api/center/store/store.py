@@ -1,6 +1,6 @@
 """The store: all that the centre asks of its memory, in one place. Safe from any thread."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self, overload
@@ -181,10 +181,10 @@ class Store:
             found = keys.read_keys(connection, node)
         return found if node is None else {key.id: key.public for key in found if key.revoked is None}
 
-    def stored_through(self) -> Mapping[str, int]:
-        """By node that was heard: 1 to this number are all stored or reported lost."""
+    def stored_through(self, nodes: Collection[str] | None = None) -> Mapping[str, int]:
+        """By node that was heard, of all or of some: 1 to this number are all stored or reported lost."""
         with self._database.read() as connection:
-            return accounts.read_through(connection)
+            return accounts.read_through(connection, nodes)
 
     def give_up(self, node: str, number: int) -> None:
         """Count a number as lost whose event came and cannot be stored: it became a dead letter.
