@@ -71,7 +71,8 @@ class StoreOptions:
 
     Attributes:
         inbox_days: days that the keys of events stay, by which a duplicate is known. After that an event is
-            still known by its number, as long as its own time is as old.
+            still known by its number, and by its id, which rises with its node's clock. So of a node that lost
+            its numbers and whose clock was set back, events from before the forgotten ones are duplicates.
         events_days: days that the events of ended cases stay.
         changes_days: days that `changes` reaches back.
         heartbeat_s: seconds between a node's heartbeats; it is available if heard within two of them.

@@ -59,8 +59,11 @@ nodes = Table(
     Column("gone", Number, nullable=False),
     Column("repeated", Number, nullable=False),
     Column("heard_ms", Number),
+    Column("newest", Text, nullable=False),
+    Column("forgotten", Text, nullable=False),
 )
-"""Accounts of the nodes; `heard_ms` is empty until one speaks."""
+"""Accounts of the nodes; `heard_ms` is empty until one speaks. `newest` is the highest id of its events,
+`forgotten` that of those whose keys left the inbox; ids are UUIDv7, so they rise with the node's time."""
 
 keys = Table(
     "keys",

@@ -17,6 +17,7 @@ from api.center.errors import NotFoundError, PoisonError, StoreAwayError
 from api.center.model import CaseQuery, Hole, MergeOptions, Outcome, Received, StoreOptions
 from api.center.store import Store
 from edge.envelope import Event
+from edge.identifiers import format_uuid7, unix_ms
 from tests.support import postgres
 from tests.support.center import (
     COMMUNITY,
@@ -27,6 +28,7 @@ from tests.support.center import (
     STREET,
     Hands,
     coverage,
+    forget,
     gap,
     heartbeat,
     incident,
@@ -271,10 +273,11 @@ def test_a_number_that_was_given_up_and_came_nevertheless_is_stored(store: Store
 
 
 def test_a_number_twice_is_told_of_and_loses_nothing(store: Store) -> None:
-    outcomes = receive(store, incident(1), incident(1, camera="b"), heartbeat(1))
-    assert [outcome.fresh for outcome in outcomes] == [True, True, False]
+    one, other, beat = incident(1), incident(1, camera="b"), heartbeat(1)
+    outcomes = receive(store, one, other, beat, beat)
+    assert [outcome.fresh for outcome in outcomes] == [True, True, True, False]
     ledger = store.ledger("xihu-07")
-    assert (ledger.created, ledger.stored, ledger.repeated) == (1, 1, 1)
+    assert (ledger.created, ledger.stored, ledger.repeated) == (1, 1, 2)
 
 
 steps = st.lists(
@@ -348,13 +351,77 @@ def test_what_was_forgotten_is_still_known_by_its_number(kind: str, tmp_path: Pa
         store.act(1, 1, "void", "Li", "a trial")
         later = hands.move(days=3)
         receive(store, incident(3, camera="b", at=later), at=later)
-        store.overdue(later)
+        forget(store, hands)
         assert store.case(1).events == ()
         assert len(store.case(2).events) == 1
         assert receive(store, *old, at=later) == [Outcome(False)] * 2
         # a node that lost its numbers begins anew, and nothing of it is lost
         assert receive(store, incident(1, at=later), at=later)[0].fresh
         assert store.ledger("xihu-07").repeated == 1
+
+
+def test_no_clock_makes_a_duplicate_new(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        ahead = START + timedelta(days=365)
+        one = incident(1, at=ahead, id_=format_uuid7(unix_ms(ahead), 1))
+        receive(store, one, at=START)
+        # its key is forgotten, and by a clock a year ahead it is still to come
+        hands.move(days=31)
+        forget(store, hands)
+        assert receive(store, one, at=hands.now) == [Outcome(False)]
+        # the centre's clock is ahead for some time, forgets, and is set right
+        two = incident(2, camera="b", at=hands.now)
+        receive(store, two, at=hands.now)
+        hands.move(days=40)
+        forget(store, hands)
+        hands.move(days=-40)
+        assert receive(store, two, at=hands.now) == [Outcome(False)]
+
+
+def test_nothing_is_forgotten_by_a_clock_that_leaps(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(changes_days=1)) as store:
+        receive(store, incident(1))
+        forget(store, hands)
+        hands.move(days=2)
+        for _ in range(5):
+            store.overdue(hands.move(minutes=10))
+        assert store.changes(0, 1)[0].id == 1
+        hands.move(days=-2)
+        forget(store, hands)
+        assert store.changes(0, 1)[0].id == 1
+        hands.move(days=4)
+        forget(store, hands)
+        assert store.changes(0, 9) == []
+
+
+def test_a_node_that_counts_anew_may_send_in_any_order(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        receive(store, *(incident(k) for k in (1, 2, 3)))
+        hands.move(days=31)
+        forget(store, hands)
+        anew = [incident(k, camera="b", at=hands.now) for k in (1, 2, 3)]
+        for one in (anew[2], anew[0], anew[1]):
+            assert receive(store, one, at=hands.now)[0].fresh
+            assert not receive(store, one, at=hands.now)[0].fresh
+        assert store.ledger("xihu-07").repeated == 3
+
+
+def test_what_is_said_again_is_no_sign_of_life(store: Store) -> None:
+    old = [incident(1), heartbeat(2), coverage(3, [ROW]), heartbeat(5)]
+    receive(store, *old)
+    later = START + timedelta(days=1)
+    assert receive(store, *old, at=later) == [Outcome(False)] * 4
+    assert store.heard() == {"xihu-07": START}
+    store.give_up("xihu-07", 2)
+    assert store.heard() == {"xihu-07": START}
+    # what was held back until now is new, and so is what comes after the node lost its numbers
+    receive(store, heartbeat(4), at=later)
+    assert store.heard() == {"xihu-07": later}
+    receive(store, heartbeat(1), at=later + timedelta(minutes=1))
+    assert store.heard() == {"xihu-07": later + timedelta(minutes=1)}
 
 
 ROW = {"camera": "gate-2", "tasks": ["crowd.density/plaza"], "ms": {"analysed": {"at_rate": 60_000}}}

@@ -55,7 +55,7 @@ class Store:
         self._rules = rules
         self._options = options
         self._upkeep = upkeep.Upkeep(options)
-        self._reception = Reception(rules, database.dialect, options.inbox_days)
+        self._reception = Reception(rules, database.dialect)
 
     @classmethod
     def open(
@@ -197,8 +197,8 @@ class Store:
             books = accounts.Books(work)
             books.open({node: [(number, number)]})
             book = books.by_node[node]
-            book.account.lose(number, number, work.now_ms)
-            book.heard(work.now_ms)
+            if book.account.lose(number, number, work.now_ms):
+                book.heard(work.now_ms)
             books.flush()
 
     def heard(self) -> Mapping[str, datetime]:

@@ -53,6 +53,7 @@ def _accounts() -> None:
         _must("node", sa.Text),
         *(_must(name, Number) for name in ("top", "through", "stored", "gone", "repeated")),
         _may("heard_ms", Number),
+        *(_must(name, sa.Text) for name in ("newest", "forgotten")),
         sa.PrimaryKeyConstraint("id", name="pk_nodes"),
         sa.UniqueConstraint("node", name="uq_nodes_node"),
     )
