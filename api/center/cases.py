@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from api.center.instants import aware
-from api.center.lifecycle import ENDS, Standing, State
+from api.center.lifecycle import Standing, State
 
 MAX_PAGE = 1000
 """Cases that one query gives at most."""
@@ -187,15 +187,6 @@ class CaseQuery:
         if not 1 <= self.limit <= MAX_PAGE:
             raise ValueError(f"limit must be 1 to {MAX_PAGE}, got {self.limit}")
         aware(since=self.since, until=self.until)
-
-    @property
-    def wanted(self) -> frozenset[State] | None:
-        """States that fit both `states` and `open`; None where any does."""
-        chosen = self.states
-        if self.open is not None:
-            fitting = frozenset(State) - ENDS if self.open else ENDS
-            chosen = fitting if chosen is None else chosen & fitting
-        return chosen
 
 
 @dataclass(frozen=True, slots=True)

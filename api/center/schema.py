@@ -144,6 +144,7 @@ cases = Table(
     Index("ix_cases_opened_ms", "opened_ms"),
     Index("ix_cases_state", "state", "id"),
     Index("ix_cases_code", "code", "id"),
+    Index("ix_cases_ended_ms", "ended_ms", "id"),
 )
 """`stage_ms`: when the stage was entered or resumed; `spent_ms`: time in it before a suspension; `left_ms`:
 time to its deadline, while suspended; `active`: incidents that have not ended; `told`: codes, by spaces."""
@@ -253,7 +254,7 @@ covered = Table(
     "covered",
     metadata,
     Column("node_id", Number, ForeignKey("nodes.id"), primary_key=True),
-    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False, index=True),
     Column("analysed_ms", Number, nullable=False),
     Column("degraded_ms", Number, nullable=False),
     Column("blind_ms", Number, nullable=False),

@@ -1,6 +1,7 @@
 """What people do with cases, deadlines, surge mode, feedback, keys and the history, in both databases."""
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -309,6 +310,35 @@ def test_changes_are_told_in_order(store: Store) -> None:
     assert changes[1].state is State.ACCEPTED
     assert store.changes(1, 1) == changes[1:2]
     assert store.last_change() == 3
+
+
+SCAN = re.compile(r"SCAN (cases|covered|incidents|stages|events|history)")
+
+
+@pytest.mark.parametrize(
+    "query", [CaseQuery(), CaseQuery(open=True), CaseQuery(open=True, before=9), CaseQuery(region=STREET)]
+)
+def test_what_is_asked_often_reads_no_whole_table(tmp_path: Path, query: CaseQuery) -> None:
+    asked: list[tuple[str, object]] = []
+    with open_store("sqlite", tmp_path) as store:
+        engine = store._database._engine
+
+        @sa.event.listens_for(engine, "before_cursor_execute")
+        def note(_c: object, _k: object, statement: str, parameters: object, *_more: object) -> None:
+            asked.append((statement, parameters))
+
+        store.cases(query)
+        store.numbers(START, START + timedelta(days=1))
+        with engine.connect() as connection:
+            for statement, parameters in [one for one in asked if one[0].startswith("SELECT")]:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
+                steps = [step.detail for step in plan]
+                if "FROM cases" in statement and "count(" not in statement:
+                    assert not any("TEMP B-TREE" in step for step in steps), (statement, steps)
+                    assert query.open is None or "ix_cases_ended_ms (ended_ms=?" in steps[0], steps
+                else:
+                    assert not any(SCAN.match(step) for step in steps), (statement, steps)
+    assert len(asked) > 8
 
 
 # Keys

@@ -360,6 +360,23 @@ def test_what_was_forgotten_is_still_known_by_its_number(kind: str, tmp_path: Pa
         assert store.ledger("xihu-07").repeated == 1
 
 
+def test_coverage_of_long_ago_is_forgotten_by_the_hour(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(covered_days=10)) as store:
+        hours = [START + timedelta(hours=k) for k in range(5)]
+        receive(store, *(coverage(k + 1, [ROW], at=at) for k, at in enumerate(hours)), at=hours[-1])
+
+        def covered() -> list[float | None]:
+            one, quarter = timedelta(minutes=45), timedelta(minutes=15)
+            return [store.numbers(at - quarter, at + one).indicators.coverage for at in hours]
+
+        assert covered() == [1.0] * 5
+        hands.now = START + timedelta(days=10)
+        forget(store, hands)
+        store.overdue(hands.now)
+        assert covered() == [None, None, 1.0, 1.0, 1.0]
+
+
 def test_no_clock_makes_a_duplicate_new(kind: str, tmp_path: Path) -> None:
     hands = Hands()
     with open_store(kind, tmp_path, hands) as store:

@@ -100,8 +100,11 @@ def _sealed(connection: sa.Connection) -> Iterator[tuple[Entry, str]]:
 
 def _conditions(query: CaseQuery) -> Iterator[sa.ColumnElement[bool]]:
     columns = cases.c
-    if query.wanted is not None:
-        yield columns.state.in_(sorted(query.wanted))
+    if query.states is not None:
+        yield columns.state.in_(sorted(query.states))
+    if query.open is not None:
+        # said as an index has it, which gives open cases in their order
+        yield columns.ended_ms.is_(None) if query.open else columns.ended_ms.is_not(None)
     if query.levels is not None:
         yield columns.level.in_(sorted(query.levels))
     if query.kind is not None:

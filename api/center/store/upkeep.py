@@ -8,7 +8,7 @@ from api.center.instants import DAY_MS, HOUR_MS
 from api.center.lifecycle import ENDS
 from api.center.model import StoreOptions
 from api.center.refusal import node_of
-from api.center.schema import cases, changes, events, inbox, nodes
+from api.center.schema import cases, changes, covered, events, inbox, nodes
 from api.center.store.work import Work
 
 PIECE = 20_000
@@ -55,6 +55,7 @@ class Upkeep:
             for number, last in ((inbox.c.n, keys), (changes.c.id, told))
             if last is not None
         )
+        count += _forget_hour(work, _ago(now_ms, options.covered_days) // HOUR_MS)
         if old is not None:
             count += _delete(work, events.c.n, old, events.c.n > self._passed, over.exists())
             self._passed = old
@@ -76,6 +77,14 @@ def _remember_ids(work: Work, last: int) -> None:
         node = node_of(source)
         highest[node] = max(highest.get(node, ""), id_)
     work.many(_FORGOTTEN, [{"b_node": node, "b_id": id_} for node, id_ in sorted(highest.items())])
+
+
+def _forget_hour(work: Work, before: int) -> int:
+    """Delete the oldest hour of coverage, if it is old enough."""
+    oldest = sa.select(sa.func.min(covered.c.hour)).scalar_subquery()
+    return work.connection.execute(
+        sa.delete(covered).where(covered.c.hour == oldest, covered.c.hour < before)
+    ).rowcount
 
 
 def _ago(now_ms: int, days: int) -> int:

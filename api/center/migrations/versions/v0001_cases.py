@@ -132,6 +132,7 @@ def _cases() -> None:
     op.create_index("ix_cases_opened_ms", "cases", ["opened_ms"])
     op.create_index("ix_cases_state", "cases", ["state", "id"])
     op.create_index("ix_cases_code", "cases", ["code", "id"])
+    op.create_index("ix_cases_ended_ms", "cases", ["ended_ms", "id"])
     in_time = sa.column("late", sa.Boolean) == sa.false()
     op.create_index("ix_cases_due_ms", "cases", ["due_ms"], sqlite_where=in_time, postgresql_where=in_time)
 
@@ -236,6 +237,7 @@ def _outgoing() -> None:
         sa.PrimaryKeyConstraint("node_id", "hour", name="pk_covered"),
         _refers("covered", "node_id", "nodes"),
     )
+    op.create_index("ix_covered_hour", "covered", ["hour"])
 
 
 def _guard_sqlite() -> None:
