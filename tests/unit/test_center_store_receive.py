@@ -360,6 +360,39 @@ def test_what_was_forgotten_is_still_known_by_its_number(kind: str, tmp_path: Pa
         assert store.ledger("xihu-07").repeated == 1
 
 
+def test_events_of_a_case_that_ends_late_are_forgotten_too(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(events_days=2)) as store:
+        receive(store, incident(1))
+        hands.move(days=3)
+        forget(store, hands)
+        assert len(store.case(1).events) == 1
+        store.act(1, store.case(1).version, "void", "Li", "a trial")
+        hands.move(days=2)
+        forget(store, hands)
+        assert store.case(1).events == ()
+
+
+def test_cases_that_nobody_ends_do_not_gather_where_new_ones_are_looked_for(
+    kind: str, tmp_path: Path
+) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        lasting = new_id()
+        receive(store, incident(1, camera="a", name=lasting), incident(2, camera="b", kind="hazard.fall"))
+        hands.move(days=2)
+        receive(store, incident(3, camera="a", name=lasting, phase="update", at=hands.now), at=hands.now)
+        forget(store, hands)
+        # what is still going on is joined; what was quiet for a day is not, even by what comes late
+        soon = START + timedelta(seconds=9)
+        late = incident(4, camera="c", at=soon), incident(5, camera="c", kind="hazard.fall", at=soon)
+        assert [one.case for one in receive(store, *late, at=hands.now)] == [1, 3]
+        # and that has just been opened here, so what else comes late joins it
+        forget(store, hands)
+        another = incident(6, camera="d", kind="hazard.fall", at=soon)
+        assert receive(store, another, at=hands.now)[0].case == 3
+
+
 def test_coverage_of_long_ago_is_forgotten_by_the_hour(kind: str, tmp_path: Path) -> None:
     hands = Hands()
     with open_store(kind, tmp_path, hands, options=StoreOptions(covered_days=10)) as store:
