@@ -14,7 +14,7 @@ from api.center import schemas
 from api.center.desk import Desk
 from api.center.entries import Kept
 from api.center.feed import Told
-from api.center.routes_cases import PROBLEM, REFUSALS
+from api.center.routes_cases import PROBLEM, REFUSALS, Limit
 from api.schemas import Alive, Ready
 from api.sse import EventStream
 
@@ -26,7 +26,6 @@ DAYS = 7
 EntryId = Annotated[
     str | None, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="`next` of the page before.")
 ]
-Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
 
 def router(desk: Desk) -> APIRouter:

@@ -175,7 +175,7 @@ events = Table(
     "events",
     metadata,
     Column("n", Number, primary_key=True, autoincrement=False),
-    Column("case_id", Number, ForeignKey("cases.id"), nullable=False, index=True),
+    Column("case_id", Number, ForeignKey("cases.id"), nullable=False),
     Column("node_id", Number, ForeignKey("nodes.id"), nullable=False),
     Column("sequence", Number, nullable=False),
     Column("id", Text, nullable=False),
@@ -186,6 +186,7 @@ events = Table(
     Column("received_ms", Number, nullable=False),
     Column("skew_ms", Number),
     Column("body", LargeBinary, nullable=False),
+    Index("ix_events_case_id", "case_id", "n"),
 )
 """Events of cases, as they were signed."""
 

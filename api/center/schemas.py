@@ -131,6 +131,7 @@ class Place(Answer):
 class CaseEvent(Answer):
     """An event of a case."""
 
+    n: int = Field(description="The centre's number of it, in the order of coming.")
     node: str
     sequence: int = Field(description="The node's number of it; with the node, the order.")
     id: str = Field(description="CloudEvents id.")
@@ -194,11 +195,17 @@ class Case(Answer):
 
 
 class WholeCase(Case):
-    """A case with all that belongs to it."""
+    """A case with its cameras and history."""
 
     cameras: tuple[str, ...]
-    events: tuple[CaseEvent, ...]
     history: tuple[Record, ...]
+
+
+class CaseEvents(Answer):
+    """A page of a case's events, in the order of their coming."""
+
+    events: tuple[CaseEvent, ...]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last.")
 
 
 class Cases(Answer):

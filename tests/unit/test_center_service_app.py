@@ -156,7 +156,8 @@ async def test_questions_that_make_no_sense(http: httpx.AsyncClient, query: dict
 async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
     receive(desk, incident(node, site={"name": EVIL, "district": DISTRICT}))
     case = (await http.get("/api/v1/cases/1")).json()
-    assert case["events"][0]["event"]["data"]["site"]["name"] == EVIL
+    (event,) = (await http.get("/api/v1/cases/1/events")).json()["events"]
+    assert event["event"]["data"]["site"]["name"] == EVIL
     assert case["cameras"] == ["gate-7/cam-1"]
     for action in ("accept", "dispatch", "handle", "report_back", "verify", "close"):
         assert action in case["legal"]
@@ -168,6 +169,22 @@ async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: 
     assert [row["action"] for row in case["history"]][-1] == "close"
     assert {row["who"] for row in case["history"]} == {"system", "李华"}
     assert desk.store.verify().intact
+
+
+async def test_events_of_a_case_in_pages(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
+    data = node.incident()
+    receive(desk, *(node.event(data) for _ in range(5)))
+    found, after = [], 0
+    while after is not None:
+        answer = await http.get("/api/v1/cases/1/events", params={"after": after, "limit": 2})
+        page = answer.json()
+        found.append([event["sequence"] for event in page["events"]])
+        after = page["next"]
+    assert found == [[1, 2], [3, 4], [5]]
+    acting = {"action": "accept", "version": 1, **ME}
+    assert "events" not in (await http.post("/api/v1/cases/1/actions", json=acting)).json()
+    assert (await http.get("/api/v1/cases/2/events")).status_code == 404
+    assert (await http.get("/api/v1/cases/1/events", params={"after": -1})).status_code == 422
 
 
 async def test_two_who_act_at_once(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
@@ -422,7 +439,8 @@ async def test_a_defect_tells_nothing(desk: Desk) -> None:
 async def test_the_description_is_whole(http: httpx.AsyncClient) -> None:
     described = (await http.get("/api/v1/openapi.json")).json()
     paths = """
-        /cases /cases/{case_id} /cases/{case_id}/actions /numbers /nodes /nodes/{node_id}/keys
+        /cases /cases/{case_id} /cases/{case_id}/events /cases/{case_id}/actions /numbers
+        /nodes /nodes/{node_id}/keys
         /nodes/{node_id}/keys/{key_id}/revocation /regions /triage /surge /events/stream
         /export/cases.csv /export/gbt31000.json /dead-letters /quarantine /metrics /healthz /readyz
     """

@@ -126,6 +126,17 @@ def test_what_is_illegal_changes_nothing(store: Store) -> None:
     assert store.case(1) == before
 
 
+def test_while_an_act_is_answered_others_may_write(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Store.case
+
+    def slow(self: Store, case_id: int) -> Case:
+        assert receive(self, incident(2, camera="b"))[0].case == 1
+        return real(self, case_id)
+
+    monkeypatch.setattr(Store, "case", slow)
+    assert store.act(1, 1, Action.ACCEPT, "Li", "mine").event_count == 2
+
+
 def test_a_suspension_stops_the_clock(store: Store, hands: Hands) -> None:
     go(store, "accept")
     hands.move(minutes=10)

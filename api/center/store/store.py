@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from api.center.errors import CenterError, PoisonError
 from api.center.instants import unix_ms
 from api.center.model import (
+    MAX_PAGE,
     Action,
     Case,
+    CaseEvent,
     CaseQuery,
     Change,
     Feedback,
@@ -227,18 +229,27 @@ class Store:
     # Cases
 
     def cases(self, query: CaseQuery) -> list[Case]:
-        """Cases that fit, newest first; without their events and history."""
+        """Cases that fit, newest first; without their cameras and history."""
         with self._database.read() as connection:
             return queries.find_cases(connection, query)
 
     def case(self, case_id: int) -> Case:
-        """A case with its cameras, events and history.
+        """A case with its cameras and history.
 
         Raises:
             NotFoundError: there is none.
         """
         with self._database.read() as connection:
             return queries.read_case(connection, case_id)
+
+    def events(self, case_id: int, after: int = 0, limit: int = MAX_PAGE) -> list[CaseEvent]:
+        """Events of a case, in the order of their coming: those after one that was seen.
+
+        Raises:
+            NotFoundError: there is no such case.
+        """
+        with self._database.read() as connection:
+            return queries.read_events(connection, case_id, after, limit)
 
     def act(
         self, case_id: int, version: int, action: Action, who: str, why: str, cause: str | None = None
@@ -254,7 +265,7 @@ class Store:
             cause: of a false alarm, a code from the triage table; `reject` needs it, nothing else takes it.
 
         Returns:
-            The case as it is now, with its cameras, events and history.
+            The case as it is now, with its cameras and history.
 
         Raises:
             NotFoundError: there is no such case.
@@ -263,8 +274,8 @@ class Store:
         """
         with self._database.write() as work:
             acts.perform(work, self._rules, acts.Act(case_id, version, Action(action), who, why, cause))
-            work.flush()
-            return queries.read_case(work.connection, case_id)
+        # not in the transaction: while it reads, everybody else would wait
+        return self.case(case_id)
 
     def overdue(self, now: datetime) -> list[Case]:
         """Escalate the cases whose stage missed its deadline by `now`, each once a deadline; returns them.
