@@ -375,6 +375,9 @@ def test_keys_are_admitted_and_revoked_for_good(store: Store, hands: Hands) -> N
         store.admit("xihu-07", public, "Zhao")
     with pytest.raises(NotFoundError):
         store.revoke("new-node", key.id, "Zhao")
+    for impossible in ("Gate 7", "", ".x", "a" * 64, "gate-7\n"):
+        with pytest.raises(IllegalError, match=r"give node.id of its configuration"):
+            store.admit(impossible, other, "Zhao")
     with pytest.raises(ValueError, match="32 bytes"):
         store.admit("xihu-07", b"short", "Zhao")
     assert [record.action for record in store.history(1, 9)] == ["admit", "admit", "revoke"]

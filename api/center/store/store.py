@@ -150,7 +150,7 @@ class Store:
         """Let a node speak by an Ed25519 key, 32 bytes. What is admitted already stays as it is.
 
         Raises:
-            IllegalError: the key is another node's, or was revoked.
+            IllegalError: no node can have such an id, or the key is another node's, or was revoked.
             ValueError: it has not 32 bytes.
         """
         with self._database.write() as work:
