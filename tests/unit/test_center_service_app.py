@@ -120,7 +120,8 @@ async def test_cases_in_pages(http: httpx.AsyncClient, desk: Desk, node: Produce
         ({"state": "REPORTED", "open": True}, 2),
         ({"open": False}, 0),
         ({"kind": "crowd"}, 1),
-        ({"kind": "'; DROP TABLE cases; --"}, 0),
+        ({"kind": "crowd.flow"}, 0),
+        ({"since": "1970-01-01T00:00:00Z", "until": "8999-12-31T23:59:59.999999Z"}, 2),
         ({"within": DISTRICT}, 2),
         ({"department": "fire_rescue", "late": False, "calm": False}, 1),
         ({"since": "2100-01-01T00:00:00Z"}, 0),
@@ -144,13 +145,21 @@ async def test_filters(http: httpx.AsyncClient, desk: Desk, node: Producer, quer
         {"since": "2026-01-01T00:00:00"},
         {"state": "OPEN"},
         {"within": "1"},
+        {"within": "３６０１０３"},
+        {"since": "1960-01-01T00:00:00Z"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+        {"kind": "'; DROP TABLE cases; --"},
+        {"kind": "\0"},
+        {"department": "\0"},
     ],
 )
 async def test_questions_that_make_no_sense(http: httpx.AsyncClient, query: dict) -> None:
-    answer = await http.get("/api/v1/cases", params=query)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert next(iter(query)) in answer.json()["detail"]
+    for path in ("cases", "export/cases.csv", "export/gbt31000.json"):
+        answer = await http.get(f"/api/v1/{path}", params=query)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert next(iter(query)) in answer.json()["detail"]
 
 
 async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
@@ -245,6 +254,12 @@ async def test_a_false_alarm_becomes_a_word_to_its_node(
 async def test_numbers_of_no_time(http: httpx.AsyncClient) -> None:
     same = "2026-01-01T00:00:00Z"
     assert (await http.get("/api/v1/numbers", params={"since": same, "until": same})).status_code == 422
+    first = {"until": "1970-01-01T00:00:00Z"}
+    for query in ({"since": "1960-01-01T00:00:00Z"}, {"until": "0001-01-02T00:00:00Z"}, first):
+        answer = await http.get("/api/v1/numbers", params=query)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    early = await http.get("/api/v1/numbers", params={"until": "1970-01-02T00:00:00Z"})
+    assert (early.status_code, early.json()["since"]) == (200, "1970-01-01T00:00:00Z")
 
 
 async def test_no_such_case(http: httpx.AsyncClient) -> None:
@@ -335,7 +350,10 @@ async def test_what_was_refused(http: httpx.AsyncClient, desk: Desk) -> None:
     assert rest["entries"][0]["fields"]["ce"] == EVIL
     dead = (await http.get("/api/v1/dead-letters")).json()
     assert dead["entries"][0]["fields"]["deliveries"] == "6"
-    assert (await http.get("/api/v1/quarantine", params={"before": "*"})).status_code == 422
+    for bad in ("*", "9" * 20 + "-0", f"1-{2**64}", "0-0", "１-1", "1"):
+        assert (await http.get("/api/v1/quarantine", params={"before": bad})).status_code == 422, bad
+    most = {"before": f"{2**64 - 1}-{2**64 - 1}"}
+    assert len((await http.get("/api/v1/quarantine", params=most)).json()["entries"]) == 3
 
 
 async def test_health_and_metrics(http: httpx.AsyncClient, desk: Desk) -> None:
