@@ -17,7 +17,7 @@ from api.center.feed import Told
 from api.center.refusal import EARLIEST
 from api.center.routes_cases import PROBLEM, REFUSALS, Limit
 from api.schemas import Alive, Ready
-from api.sse import EventStream
+from api.sse import EventStream, Missed
 
 MAX_STREAMS = 64
 """Readers of /events/stream at once."""
@@ -67,7 +67,7 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
         description="Each message's id is the change's number, its data JSON: id, at, case, version, what "
         "(opened, event, raised, acted, escalated), level, state. With `Last-Event-ID` or `after`, first "
         "come the later changes of the last days. A message named `missed` says which numbers are not "
-        "kept any more.",
+        "kept any more: between `after` and `before`, which is the next; read /cases again then.",
         response_class=Response,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
@@ -82,7 +82,7 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
             )
         last = last_event_id or after
 
-        async def following() -> AsyncGenerator[Told]:
+        async def following() -> AsyncGenerator[Told | Missed]:
             readers.add(request)
             try:
                 async with aclosing(desk.feed.follow(None if last is None else int(last))) as coming:

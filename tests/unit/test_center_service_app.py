@@ -527,6 +527,10 @@ async def test_changes_as_they_come_and_after_an_id(desk: Desk, node: Producer) 
     found = await read_events(desk, {"last-event-id": "0"}, 1, nothing)
     assert [(change["case"], change["what"]) for change in found] == [(1, "opened")]
 
+    # from an id that this database has not got to
+    found = await read_events(desk, {"last-event-id": "9" * 20}, 1, nothing)
+    assert found == [{"event": "missed", "after": "9" * 20, "before": f"{2:020}"}]
+
     async def act() -> None:
         while desk.feed._head is None:  # noqa: ASYNC110 - the feed finds where now is
             await asyncio.sleep(0.01)
