@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.center.errors import NotFoundError, PoisonError, StoreAwayError
-from api.center.model import CaseQuery, Hole, MergeOptions, Outcome, Received, StoreOptions
+from api.center.model import CaseQuery, Hole, MergeOptions, Outcome, Received, RegionTree, StoreOptions
 from api.center.store import Store
 from edge.envelope import Event
 from edge.identifiers import format_uuid7, unix_ms
@@ -24,6 +24,7 @@ from tests.support.center import (
     DISTRICT,
     GRID,
     KINDS,
+    REGIONS,
     START,
     STREET,
     Hands,
@@ -120,6 +121,13 @@ def test_the_most_severe_level_counts_and_is_routed(store: Store) -> None:
     assert case.due == START + timedelta(minutes=2)
     assert [(record.action, record.why) for record in case.history][1:] == [("raise", "level 4 became 1")]
     assert [change.what for change in store.changes(0, 9)] == ["opened", "raised"]
+
+
+def test_a_place_in_no_region_is_the_districts_matter(kind: str, tmp_path: Path) -> None:
+    with open_store(kind, tmp_path, regions=RegionTree(REGIONS.regions, DISTRICT)) as store:
+        site = {"name": "x", "district": DISTRICT, "grid": "110101001001001"}
+        receive(store, incident(1, level=1, site=site))
+        assert (store.case(1).region, store.case(1).told) == (DISTRICT, (DISTRICT,))
 
 
 def test_what_grows_worse_after_its_end_is_a_case_again(store: Store) -> None:
@@ -547,6 +555,35 @@ def test_a_database_that_goes_away_in_between_is_nobodys_fault(
     with pytest.raises(StoreAwayError, match="the disk is full") as caught:
         receive(store, incident(1), incident(2))
     assert "SELECT" not in str(caught.value)
+
+
+def test_what_fails_at_the_end_of_the_transaction_is_found_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.center.store.work import Work
+
+    real = Work.changed
+
+    def breaking(self: Work, case: int, version: int, what: str, level: int, state: str) -> None:
+        real(self, case, version, what, None if case == 2 else level, state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Work, "changed", breaking)
+    with pytest.raises(PoisonError) as caught:
+        receive(store, incident(1), incident(2, kind="crowd.flow"), incident(3))
+    assert (caught.value.index, store.changes(0, 9)) == (1, [])
+
+
+def test_a_right_that_was_revoked_or_a_table_that_is_gone_is_nobodys_fault(store: Store) -> None:
+    receive(store, incident(1))
+    with store._database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE inbox RENAME TO elsewhere")
+    with pytest.raises(StoreAwayError, match="inbox"):
+        receive(store, incident(2), incident(3))
+    with pytest.raises(StoreAwayError, match="inbox"):
+        receive(store, incident(2))
+    with store._database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO inbox")
+    assert receive(store, incident(2))[0].fresh
 
 
 def test_text_that_looks_like_code_is_text(store: Store) -> None:

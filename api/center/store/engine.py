@@ -34,7 +34,14 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint=4000",
     "journal_size_limit=67108864",
 )
-_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+# a ProgrammingError, too: no value makes one, but a right that was revoked or a table that is gone
+_AWAY = (
+    exc.OperationalError,
+    exc.InterfaceError,
+    exc.InternalError,
+    exc.ProgrammingError,
+    exc.TimeoutError,
+)
 _WRITES = "sharpeyes_writes"
 
 

@@ -138,6 +138,7 @@ class Store:
             for index, arrival in enumerate(arrivals):
                 try:
                     outcomes += self._reception.take(work, [arrival])
+                    work.flush()
                 except Exception as error:
                     if is_away(error):
                         raise
