@@ -2,8 +2,10 @@
 
 import json
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -483,6 +485,26 @@ def test_what_is_said_again_is_no_sign_of_life(store: Store) -> None:
 
 
 ROW = {"camera": "gate-2", "tasks": ["crowd.density/plaza"], "ms": {"analysed": {"at_rate": 60_000}}}
+
+
+def test_a_backup_put_back_lacks_what_came_after_and_takes_it_again(tmp_path: Path) -> None:
+    url, copy = f"sqlite:///{tmp_path / 'center.db'}", tmp_path / "copy.db"
+    with reopen(url) as store:
+        receive(store, incident(1), incident(2))
+        with closing(sqlite3.connect(tmp_path / "center.db")) as live, closing(sqlite3.connect(copy)) as kept:
+            live.backup(kept)
+        after = [incident(3), incident(4), heartbeat(5)]
+        receive(store, *after)
+    with reopen(f"sqlite:///{copy}") as store:
+        assert store.stored_through() == {"xihu-07": 2}
+        receive(store, heartbeat(6))
+        assert store.holes(0.0, 9) == [Hole("xihu-07", 3, 5)]
+        # the node still has the last two of them
+        outcomes = receive(store, *after[1:], gap(7, [(3, 3)]))
+        assert all(outcome.fresh for outcome in outcomes)
+        assert store.stored_through() == {"xihu-07": 7}
+        assert store.ledger("xihu-07").gaps == 1
+        assert store.verify().intact
 
 
 # What fails
