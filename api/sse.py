@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.responses import Response
@@ -27,6 +28,19 @@ class Numbered(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """In place of events that cannot be sent: those between two numbers.
+
+    Attributes:
+        after: the last that the reader saw.
+        before: the next that it will get; not above `after` where the numbers begin again.
+    """
+
+    after: int
+    before: int
+
+
 def frame(event: Numbered) -> bytes:
     """One event in the wire format of server-sent events; its id is the sequence number."""
     return b"id: %b\ndata: %b\n\n" % (event.sequence.encode(), event.to_json())
@@ -47,7 +61,10 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, events: AsyncGenerator[Numbered], after: str | None = None, keep_alive_s: float = KEEP_ALIVE_S
+        self,
+        events: AsyncGenerator[Numbered | Missed],
+        after: str | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
         super().__init__(headers={"X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -94,16 +111,20 @@ class EventStream(Response):
                     event = coming.result()
                 except StopAsyncIteration:
                     return
-                await put(self._mind_gap(event) + frame(event))
+                await put(self._framed(event))
                 coming = asyncio.ensure_future(anext(self._events))
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
-    def _mind_gap(self, event: Numbered) -> bytes:
-        last, number = self._last, int(event.sequence)
-        self._last = number
-        return gap(last, number) if last is not None and number > last + 1 else b""
+    def _framed(self, event: Numbered | Missed) -> bytes:
+        last = self._last
+        if isinstance(event, Missed):
+            self._last = event.before - 1
+            return gap(event.after, event.before)
+        self._last = number = int(event.sequence)
+        before = gap(last, number) if last is not None and number > last + 1 else b""
+        return before + frame(event)
 
 
 async def _gone(receive: Receive) -> None:

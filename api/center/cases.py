@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Literal
 
 from api.center.instants import aware
-from api.center.lifecycle import ENDS, Standing, State
+from api.center.lifecycle import Standing, State
 
 MAX_PAGE = 1000
-"""Cases that one query gives at most."""
+"""Cases, or events, that one query gives at most."""
 
 ChangeKind = Literal["opened", "event", "raised", "acted", "escalated"]
 
@@ -34,7 +34,8 @@ class CaseEvent:
     """An event of a case.
 
     Attributes:
-        node, sequence: its order.
+        n: the centre's number of it, in the order of coming.
+        node, sequence: its order by its node.
         id: CloudEvents id.
         incident: of which it speaks.
         phase: begin, update or end.
@@ -45,6 +46,7 @@ class CaseEvent:
         body: the JSON as it was signed.
     """
 
+    n: int
     node: str
     sequence: int
     id: str
@@ -109,7 +111,6 @@ class Case:
         verdict: True after closing, False after rejecting.
         cause: of the false alarm, a code from the triage table.
         cameras: that saw it; only where a single case was asked for.
-        events: by node and sequence; only where a single case was asked for.
         history: oldest first; only where a single case was asked for.
     """
 
@@ -135,7 +136,6 @@ class Case:
     verdict: bool | None = None
     cause: str | None = None
     cameras: tuple[str, ...] = ()
-    events: tuple[CaseEvent, ...] = ()
     history: tuple[Record, ...] = ()
 
     def __post_init__(self) -> None:
@@ -187,15 +187,6 @@ class CaseQuery:
         if not 1 <= self.limit <= MAX_PAGE:
             raise ValueError(f"limit must be 1 to {MAX_PAGE}, got {self.limit}")
         aware(since=self.since, until=self.until)
-
-    @property
-    def wanted(self) -> frozenset[State] | None:
-        """States that fit both `states` and `open`; None where any does."""
-        chosen = self.states
-        if self.open is not None:
-            fitting = frozenset(State) - ENDS if self.open else ENDS
-            chosen = fitting if chosen is None else chosen & fitting
-        return chosen
 
 
 @dataclass(frozen=True, slots=True)

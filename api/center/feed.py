@@ -9,6 +9,7 @@ import structlog
 
 from api.center.errors import CenterError
 from api.center.model import Change
+from api.sse import Missed
 
 log = structlog.get_logger(__name__)
 
@@ -73,22 +74,31 @@ class Feed:
         self._closed = False
         self._looking: asyncio.Task[None] | None = None
 
-    async def follow(self, after: int | None = None) -> AsyncGenerator[Told]:
-        """Changes after an id, or from now on; ends when the feed is closed."""
+    async def follow(self, after: int | None = None) -> AsyncGenerator[Told | Missed]:
+        """Changes after an id, or from now on; ends when the feed is closed.
+
+        Where the changes after that id are not kept any more, or the ids have not got so far, as after an
+        older database was put back, that is told, and it goes on from the newest.
+        """
         self._readers += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="feed")
         try:
-            last = after if after is not None else await self._beyond(-1)
+            last = after if after is not None else await self._other_than(-1)
             while not self._closed:
-                if await self._beyond(last) <= last:
+                head = await self._other_than(last)
+                page = await asyncio.to_thread(self._page, last) if head > last else ()
+                if page is None:
+                    await asyncio.sleep(self._period_s)
                     continue
-                page = await asyncio.to_thread(self._page, last)
-                for change in page:
+                # not beyond the newest that is known of: else that would seem to have gone back
+                known = [change for change in page if change.id <= head]
+                if not known and head != last:
+                    yield Missed(last, head + 1)
+                    last = head
+                for change in known:
                     last = change.id
                     yield Told(change)
-                if not page:
-                    await asyncio.sleep(self._period_s)
         finally:
             self._readers -= 1
 
@@ -101,11 +111,11 @@ class Feed:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
-    async def _beyond(self, last: int) -> int:
-        """Wait until there is more than `last`, or the feed is closed; returns the newest id."""
+    async def _other_than(self, last: int) -> int:
+        """Wait until the newest id is another, or the feed is closed, which gives `last`."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._closed or (self._head is not None and self._head > last))
-            return self._head if self._head is not None else last
+            await self._moved.wait_for(lambda: self._closed or self._head not in (None, last))
+            return last if self._closed or self._head is None else self._head
 
     async def _look(self) -> None:
         while not self._closed and self._readers:
@@ -121,8 +131,9 @@ class Feed:
             await asyncio.sleep(self._period_s)
         self._head = None
 
-    def _page(self, last: int) -> Sequence[Change]:
+    def _page(self, last: int) -> Sequence[Change] | None:
+        """The next changes; None where the database is away."""
         try:
             return self._changes(last, PAGE)
         except CenterError:
-            return ()
+            return None

@@ -3,7 +3,7 @@
 Times are aware and in UTC. Cameras are written `node/camera`, rules `kind/zone`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from api.center.cases import MAX_PAGE, Case, CaseEvent, CaseQuery, Change, Place, Record
@@ -71,19 +71,24 @@ class StoreOptions:
 
     Attributes:
         inbox_days: days that the keys of events stay, by which a duplicate is known. After that an event is
-            still known by its number, as long as its own time is as old.
+            still known by its number, and by its id, which rises with its node's clock. So of a node that
+            counts anew with its clock set back, events from before the forgotten ones are duplicates.
         events_days: days that the events of ended cases stay.
+        quiet_days: days after which a new incident joins no case that nobody has ended and nothing came of.
         changes_days: days that `changes` reaches back.
+        covered_days: days that the hours of the nodes' coverage ledgers stay.
         heartbeat_s: seconds between a node's heartbeats; it is available if heard within two of them.
     """
 
     inbox_days: int = 30
     events_days: int = 180
+    quiet_days: int = 1
     changes_days: int = 1
+    covered_days: int = 800
     heartbeat_s: float = 60.0
 
     def __post_init__(self) -> None:
-        for name in ("inbox_days", "events_days", "changes_days", "heartbeat_s"):
+        for name in (field.name for field in fields(self)):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 

@@ -51,7 +51,8 @@ def triage_of(config: CenterConfig) -> Triage:
 
 def regions_of(config: CenterConfig) -> RegionTree:
     """The tree of regions."""
-    return RegionTree(tuple(Region(region.code, region.name) for region in config.regions))
+    regions = tuple(Region(region.code, region.name) for region in config.regions)
+    return RegionTree(regions, config.center.district)
 
 
 def merge_of(config: CenterConfig) -> MergeOptions:
@@ -68,4 +69,5 @@ def keyring(store: Store, config: CenterConfig) -> Keyring:
     """
     keys = store.keys()
     valid = {key.id: (key.node, base64.b64encode(key.public).decode()) for key in keys if key.revoked is None}
-    return Keyring(valid, frozenset(key.node for key in keys), config.center.accept_unsigned)
+    nodes = frozenset(key.node for key in keys)
+    return Keyring(valid, nodes, config.center.accept_unsigned, config.center.district)

@@ -21,6 +21,7 @@ Reason = Literal[
     "too_large",
     "unknown_type",
     "clock",
+    "foreign_district",
 ]
 """Why an entry goes to the quarantine."""
 
@@ -58,11 +59,13 @@ class Keyring:
         keys: by the key's id, the node it belongs to and the public key in base64.
         nodes: that ever had a key; they are never taken at their word, not even when all are revoked.
         accept_unsigned: whether nodes without any admitted key are taken at their word.
+        district: that events must be of; None takes those of any.
     """
 
     keys: Mapping[str, tuple[str, str]]
     nodes: frozenset[str] = frozenset()
     accept_unsigned: bool = False
+    district: str | None = None
 
 
 def judge(
@@ -97,6 +100,8 @@ def judge(
         if node_of(event.source) != owner:
             raise NotTakenError("wrong_key", "the key that signed belongs to another node")
     _check_times(event)
+    if keyring.district not in (None, _district_of(event)):
+        raise NotTakenError("foreign_district", f"is not of the district {keyring.district}")
     return event
 
 
@@ -161,6 +166,11 @@ def _fault(claimed: Mapping[str, object]) -> Reason:
     if claimed.get("type") not in TYPES.values():
         return "unknown_type"
     return "malformed"
+
+
+def _district_of(event: Event) -> str:
+    data = event.data
+    return data.site.district if isinstance(data, IncidentData) else data.district
 
 
 def _check_times(event: Event) -> None:

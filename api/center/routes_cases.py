@@ -18,7 +18,8 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 CaseId = Annotated[int, Path(ge=1, le=2**62, description="The case's number.")]
-
+After = Annotated[int, Query(ge=0, le=2**62, description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
 Wanted = Annotated[schemas.Wanted, Query()]
 
@@ -36,7 +37,6 @@ def _whole(desk: Desk, case: Case) -> schemas.WholeCase:
     return schemas.WholeCase(
         **schemas.case_fields(case, desk.triage, desk.regions),
         cameras=case.cameras,
-        events=tuple(schemas.event_of(event) for event in case.events),
         history=tuple(schemas.Record.model_validate(record) for record in case.history),
     )
 
@@ -50,9 +50,22 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
             next=found[-1].id if len(found) == page.limit else None,
         )
 
-    @routes.get("/cases/{case_id}", summary="A case with its events and history", responses={404: PROBLEM})
+    @routes.get("/cases/{case_id}", summary="A case with its cameras and history", responses={404: PROBLEM})
     def case(case_id: CaseId) -> schemas.WholeCase:
         return _whole(desk, desk.store.case(case_id))
+
+    @routes.get(
+        "/cases/{case_id}/events",
+        summary="A case's events, oldest first",
+        description="In the order in which the centre stored them; a node's own order is `sequence`.",
+        responses={404: PROBLEM},
+    )
+    def events(case_id: CaseId, after: After = 0, limit: Limit = 100) -> schemas.CaseEvents:
+        found = desk.store.events(case_id, after, limit)
+        return schemas.CaseEvents(
+            events=tuple(schemas.event_of(event) for event in found),
+            next=found[-1].n if len(found) == limit else None,
+        )
 
 
 def _acting(routes: APIRouter, desk: Desk) -> None:

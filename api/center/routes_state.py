@@ -8,15 +8,16 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AfterValidator
 
 from api.center import schemas
 from api.center.desk import Desk
 from api.center.entries import Kept
 from api.center.feed import Told
-from api.center.routes_cases import PROBLEM, REFUSALS
+from api.center.refusal import EARLIEST
+from api.center.routes_cases import PROBLEM, REFUSALS, Limit
 from api.schemas import Alive, Ready
-from api.sse import EventStream
+from api.sse import EventStream, Missed
 
 MAX_STREAMS = 64
 """Readers of /events/stream at once."""
@@ -24,9 +25,9 @@ DAYS = 7
 """Days that /numbers covers where nothing else is asked for."""
 
 EntryId = Annotated[
-    str | None, Query(pattern=r"^\d{1,20}-\d{1,20}$", description="`next` of the page before.")
+    Annotated[str, Query(pattern=schemas.ENTRY_ID), AfterValidator(schemas.entry_id)] | None,
+    Query(description="`next` of the page before."),
 ]
-Limit = Annotated[int, Query(ge=1, le=500, description="How many at most.")]
 
 
 def router(desk: Desk) -> APIRouter:
@@ -46,11 +47,11 @@ def _numbers(routes: APIRouter, desk: Desk) -> None:
         summary="The four indicators, times by stage, precision, false alarms",
     )
     def numbers(
-        since: Annotated[AwareDatetime | None, Query(description="From; default: 7 days ago.")] = None,
-        until: Annotated[AwareDatetime | None, Query(description="Until; default: now.")] = None,
+        since: Annotated[schemas.Moment | None, Query(description="From; default: 7 days before.")] = None,
+        until: Annotated[schemas.Moment | None, Query(description="Until; default: now.")] = None,
     ) -> schemas.Numbers:
         end = until or datetime.now(UTC)
-        begin = since or end - timedelta(days=DAYS)
+        begin = since or max(end - timedelta(days=DAYS), EARLIEST)
         if begin >= end:
             raise HTTPException(422, "since must be before until.")
         return schemas.Numbers.model_validate(desk.store.numbers(begin, end))
@@ -66,14 +67,14 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
         description="Each message's id is the change's number, its data JSON: id, at, case, version, what "
         "(opened, event, raised, acted, escalated), level, state. With `Last-Event-ID` or `after`, first "
         "come the later changes of the last days. A message named `missed` says which numbers are not "
-        "kept any more.",
+        "kept any more: between `after` and `before`, which is the next; read /cases again then.",
         response_class=Response,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
     async def changes(
         request: Request,
-        after: Annotated[str | None, Query(pattern=r"^\d{1,18}$", description="Last number seen.")] = None,
-        last_event_id: Annotated[str | None, Header(pattern=r"^\d{1,20}$")] = None,
+        after: Annotated[str | None, Query(pattern=r"^[0-9]{1,20}$", description="Last number seen.")] = None,
+        last_event_id: Annotated[str | None, Header(pattern=r"^[0-9]{1,20}$")] = None,
     ) -> Response:
         if len(readers) >= MAX_STREAMS:
             raise HTTPException(
@@ -81,7 +82,7 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
             )
         last = last_event_id or after
 
-        async def following() -> AsyncGenerator[Told]:
+        async def following() -> AsyncGenerator[Told | Missed]:
             readers.add(request)
             try:
                 async with aclosing(desk.feed.follow(None if last is None else int(last))) as coming:

@@ -59,8 +59,11 @@ nodes = Table(
     Column("gone", Number, nullable=False),
     Column("repeated", Number, nullable=False),
     Column("heard_ms", Number),
+    Column("newest", Text, nullable=False),
+    Column("forgotten", Text, nullable=False),
 )
-"""Accounts of the nodes; `heard_ms` is empty until one speaks."""
+"""Accounts of the nodes; `heard_ms` is empty until one speaks. `newest` is the highest id of its events,
+`forgotten` that of those whose keys left the inbox; ids are UUIDv7, so they rise with the node's time."""
 
 keys = Table(
     "keys",
@@ -141,6 +144,7 @@ cases = Table(
     Index("ix_cases_opened_ms", "opened_ms"),
     Index("ix_cases_state", "state", "id"),
     Index("ix_cases_code", "code", "id"),
+    Index("ix_cases_ended_ms", "ended_ms", "id"),
 )
 """`stage_ms`: when the stage was entered or resumed; `spent_ms`: time in it before a suspension; `left_ms`:
 time to its deadline, while suspended; `active`: incidents that have not ended; `told`: codes, by spaces."""
@@ -171,7 +175,7 @@ events = Table(
     "events",
     metadata,
     Column("n", Number, primary_key=True, autoincrement=False),
-    Column("case_id", Number, ForeignKey("cases.id"), nullable=False, index=True),
+    Column("case_id", Number, ForeignKey("cases.id"), nullable=False),
     Column("node_id", Number, ForeignKey("nodes.id"), nullable=False),
     Column("sequence", Number, nullable=False),
     Column("id", Text, nullable=False),
@@ -182,6 +186,7 @@ events = Table(
     Column("received_ms", Number, nullable=False),
     Column("skew_ms", Number),
     Column("body", LargeBinary, nullable=False),
+    Index("ix_events_case_id", "case_id", "n"),
 )
 """Events of cases, as they were signed."""
 
@@ -250,7 +255,7 @@ covered = Table(
     "covered",
     metadata,
     Column("node_id", Number, ForeignKey("nodes.id"), primary_key=True),
-    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False, index=True),
     Column("analysed_ms", Number, nullable=False),
     Column("degraded_ms", Number, nullable=False),
     Column("blind_ms", Number, nullable=False),

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 
 from api.center import model
 from api.center.lifecycle import Action, State, legal
+from api.center.refusal import EARLIEST, LATEST
 from api.schemas import Answer, Problem
 
 Who = Annotated[
@@ -21,7 +22,25 @@ Why = Annotated[
     Field(description="Why; it stands in the history for good.", examples=["现场已核实"]),
 ]
 
-Code = Annotated[str, Field(pattern=r"^\d{6}(\d{3}){0,3}$")]
+Code = Annotated[str, Field(pattern=r"^[0-9]{6}([0-9]{3}){0,3}$")]
+
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
+"""A time that can be calculated with, as those of events."""
+
+ENTRY_ID = r"^[0-9]{1,20}-[0-9]{1,20}$"
+
+
+def entry_id(text: str) -> str:
+    """The id of a stream's entry: two numbers that Redis can count to, not both 0.
+
+    Raises:
+        ValueError: they are not.
+    """
+    numbers = [int(part) for part in text.split("-")]
+    if not any(numbers) or max(numbers) >= 2**64:
+        raise ValueError("is the id of no entry")
+    return text
+
 
 ACTING: dict[str, JsonValue] = {
     "action": "accept",
@@ -45,17 +64,21 @@ class Wanted(Asked):
     open: bool | None = Field(None, description="Not ended, or ended.")
     level: list[Annotated[int, Field(ge=1, le=4)]] | None = Field(None, description="Any of these levels.")
     kind: str | None = Field(
-        None, max_length=60, description="A kind such as crowd.density, or a family such as crowd."
+        None,
+        pattern=r"^[a-z]{1,20}(\.[a-z_]{1,40})?$",
+        description="A kind such as crowd.density, or a family such as crowd.",
     )
     within: Code | None = Field(None, description="Places in this region.")
     region: Code | None = Field(None, description="The region that is responsible.")
-    department: str | None = Field(None, max_length=40, description="A department's code.")
+    department: str | None = Field(
+        None, pattern=r"^[a-z][a-z0-9_]{0,39}$", description="A department's code."
+    )
     late: bool | None = Field(None, description="Missed the deadline of its stage.")
     escalated: bool | None = Field(None, description="Escalated (提级).")
     supervised: bool | None = Field(None, description="Supervised (督办).")
     calm: bool | None = Field(None, description="All its incidents have ended.")
-    since: AwareDatetime | None = Field(None, description="Opened at this time or later.")
-    until: AwareDatetime | None = Field(None, description="Opened before this time.")
+    since: Moment | None = Field(None, description="Opened at this time or later.")
+    until: Moment | None = Field(None, description="Opened before this time.")
 
     def query(self) -> model.CaseQuery:
         """The same for the store."""
@@ -131,6 +154,7 @@ class Place(Answer):
 class CaseEvent(Answer):
     """An event of a case."""
 
+    n: int = Field(description="The centre's number of it, in the order of coming.")
     node: str
     sequence: int = Field(description="The node's number of it; with the node, the order.")
     id: str = Field(description="CloudEvents id.")
@@ -194,11 +218,17 @@ class Case(Answer):
 
 
 class WholeCase(Case):
-    """A case with all that belongs to it."""
+    """A case with its cameras and history."""
 
     cameras: tuple[str, ...]
-    events: tuple[CaseEvent, ...]
     history: tuple[Record, ...]
+
+
+class CaseEvents(Answer):
+    """A page of a case's events, in the order of their coming."""
+
+    events: tuple[CaseEvent, ...]
+    next: int | None = Field(description="Give it as `after` to get the next page; null on the last.")
 
 
 class Cases(Answer):

@@ -63,9 +63,11 @@ class RegionTree:
 
     Attributes:
         regions: in any order, each code once; levels may be missing.
+        district: the centre's own; what lies in no region is its matter. Empty: that of the place's code.
     """
 
     regions: tuple[Region, ...] = ()
+    district: str = ""
     _by_code: Mapping[str, Region] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -48,8 +48,8 @@ def route(triage: Triage, regions: RegionTree, level: int, code: str) -> Route:
         Route(region='360103001', told=('360103001',))
     """
     told = [found.code for depth in triage.levels[level].told if (found := regions.nearest(code, depth))]
-    # where no region is listed, the place's own district: a case without anybody would be lost
-    codes = ordered(told or [code[:6]])
+    # where no region is listed, the district: a case without anybody would be lost
+    codes = ordered(told or [regions.district or code[:6]])
     return Route(codes[-1], codes)
 
 

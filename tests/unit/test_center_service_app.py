@@ -120,7 +120,8 @@ async def test_cases_in_pages(http: httpx.AsyncClient, desk: Desk, node: Produce
         ({"state": "REPORTED", "open": True}, 2),
         ({"open": False}, 0),
         ({"kind": "crowd"}, 1),
-        ({"kind": "'; DROP TABLE cases; --"}, 0),
+        ({"kind": "crowd.flow"}, 0),
+        ({"since": "1970-01-01T00:00:00Z", "until": "8999-12-31T23:59:59.999999Z"}, 2),
         ({"within": DISTRICT}, 2),
         ({"department": "fire_rescue", "late": False, "calm": False}, 1),
         ({"since": "2100-01-01T00:00:00Z"}, 0),
@@ -144,19 +145,28 @@ async def test_filters(http: httpx.AsyncClient, desk: Desk, node: Producer, quer
         {"since": "2026-01-01T00:00:00"},
         {"state": "OPEN"},
         {"within": "1"},
+        {"within": "３６０１０３"},
+        {"since": "1960-01-01T00:00:00Z"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+        {"kind": "'; DROP TABLE cases; --"},
+        {"kind": "\0"},
+        {"department": "\0"},
     ],
 )
 async def test_questions_that_make_no_sense(http: httpx.AsyncClient, query: dict) -> None:
-    answer = await http.get("/api/v1/cases", params=query)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert next(iter(query)) in answer.json()["detail"]
+    for path in ("cases", "export/cases.csv", "export/gbt31000.json"):
+        answer = await http.get(f"/api/v1/{path}", params=query)
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert next(iter(query)) in answer.json()["detail"]
 
 
 async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
     receive(desk, incident(node, site={"name": EVIL, "district": DISTRICT}))
     case = (await http.get("/api/v1/cases/1")).json()
-    assert case["events"][0]["event"]["data"]["site"]["name"] == EVIL
+    (event,) = (await http.get("/api/v1/cases/1/events")).json()["events"]
+    assert event["event"]["data"]["site"]["name"] == EVIL
     assert case["cameras"] == ["gate-7/cam-1"]
     for action in ("accept", "dispatch", "handle", "report_back", "verify", "close"):
         assert action in case["legal"]
@@ -168,6 +178,22 @@ async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: 
     assert [row["action"] for row in case["history"]][-1] == "close"
     assert {row["who"] for row in case["history"]} == {"system", "李华"}
     assert desk.store.verify().intact
+
+
+async def test_events_of_a_case_in_pages(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
+    data = node.incident()
+    receive(desk, *(node.event(data) for _ in range(5)))
+    found, after = [], 0
+    while after is not None:
+        answer = await http.get("/api/v1/cases/1/events", params={"after": after, "limit": 2})
+        page = answer.json()
+        found.append([event["sequence"] for event in page["events"]])
+        after = page["next"]
+    assert found == [[1, 2], [3, 4], [5]]
+    acting = {"action": "accept", "version": 1, **ME}
+    assert "events" not in (await http.post("/api/v1/cases/1/actions", json=acting)).json()
+    assert (await http.get("/api/v1/cases/2/events")).status_code == 404
+    assert (await http.get("/api/v1/cases/1/events", params={"after": -1})).status_code == 422
 
 
 async def test_two_who_act_at_once(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
@@ -228,6 +254,12 @@ async def test_a_false_alarm_becomes_a_word_to_its_node(
 async def test_numbers_of_no_time(http: httpx.AsyncClient) -> None:
     same = "2026-01-01T00:00:00Z"
     assert (await http.get("/api/v1/numbers", params={"since": same, "until": same})).status_code == 422
+    first = {"until": "1970-01-01T00:00:00Z"}
+    for query in ({"since": "1960-01-01T00:00:00Z"}, {"until": "0001-01-02T00:00:00Z"}, first):
+        answer = await http.get("/api/v1/numbers", params=query)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    early = await http.get("/api/v1/numbers", params={"until": "1970-01-02T00:00:00Z"})
+    assert (early.status_code, early.json()["since"]) == (200, "1970-01-01T00:00:00Z")
 
 
 async def test_no_such_case(http: httpx.AsyncClient) -> None:
@@ -318,7 +350,10 @@ async def test_what_was_refused(http: httpx.AsyncClient, desk: Desk) -> None:
     assert rest["entries"][0]["fields"]["ce"] == EVIL
     dead = (await http.get("/api/v1/dead-letters")).json()
     assert dead["entries"][0]["fields"]["deliveries"] == "6"
-    assert (await http.get("/api/v1/quarantine", params={"before": "*"})).status_code == 422
+    for bad in ("*", "9" * 20 + "-0", f"1-{2**64}", "0-0", "１-1", "1"):
+        assert (await http.get("/api/v1/quarantine", params={"before": bad})).status_code == 422, bad
+    most = {"before": f"{2**64 - 1}-{2**64 - 1}"}
+    assert len((await http.get("/api/v1/quarantine", params=most)).json()["entries"]) == 3
 
 
 async def test_health_and_metrics(http: httpx.AsyncClient, desk: Desk) -> None:
@@ -422,7 +457,8 @@ async def test_a_defect_tells_nothing(desk: Desk) -> None:
 async def test_the_description_is_whole(http: httpx.AsyncClient) -> None:
     described = (await http.get("/api/v1/openapi.json")).json()
     paths = """
-        /cases /cases/{case_id} /cases/{case_id}/actions /numbers /nodes /nodes/{node_id}/keys
+        /cases /cases/{case_id} /cases/{case_id}/events /cases/{case_id}/actions /numbers
+        /nodes /nodes/{node_id}/keys
         /nodes/{node_id}/keys/{key_id}/revocation /regions /triage /surge /events/stream
         /export/cases.csv /export/gbt31000.json /dead-letters /quarantine /metrics /healthz /readyz
     """
@@ -490,6 +526,10 @@ async def test_changes_as_they_come_and_after_an_id(desk: Desk, node: Producer) 
     # from the first on
     found = await read_events(desk, {"last-event-id": "0"}, 1, nothing)
     assert [(change["case"], change["what"]) for change in found] == [(1, "opened")]
+
+    # from an id that this database has not got to
+    found = await read_events(desk, {"last-event-id": "9" * 20}, 1, nothing)
+    assert found == [{"event": "missed", "after": "9" * 20, "before": f"{2:020}"}]
 
     async def act() -> None:
         while desk.feed._head is None:  # noqa: ASYNC110 - the feed finds where now is

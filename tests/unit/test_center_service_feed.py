@@ -10,6 +10,7 @@ from api.center.errors import StoreAwayError
 from api.center.feed import Feed, Told
 from api.center.lifecycle import State
 from api.center.model import Change
+from api.sse import Missed
 
 pytestmark = pytest.mark.asyncio
 UTC_0 = datetime(2026, 11, 22, 8, 15, tzinfo=UTC)
@@ -96,6 +97,45 @@ async def test_a_database_that_is_away_ends_no_reader() -> None:
     log.failures = [StoreAwayError("away")] * 3
     log.grow(1)
     assert await take(stream, 1) == [3]
+    await feed.close()
+    await stream.aclose()
+
+
+async def test_after_an_older_database_was_put_back_that_is_told() -> None:
+    log = Log(8)
+    feed = Feed(log.changes, log.newest, 0.001)
+    stream = feed.follow(10**19)
+    async with asyncio.timeout(20):
+        assert await anext(stream) == Missed(10**19, 9)
+        log.grow(1)
+        assert await take(stream, 1) == [9]
+        # it is put back while somebody reads
+        del log.all[4:]
+        assert await anext(stream) == Missed(9, 5)
+        log.grow(2)
+        assert await take(stream, 2) == [5, 6]
+    await feed.close()
+    await stream.aclose()
+
+
+async def test_changes_that_were_all_forgotten_are_told_of() -> None:
+    log = Log(8)
+    feed = Feed(lambda after, limit: log.changes(max(after, 8), limit), log.newest, 0.001)
+    stream = feed.follow(3)
+    async with asyncio.timeout(20):
+        assert await anext(stream) == Missed(3, 9)
+        log.grow(1)
+        assert await take(stream, 1) == [9]
+    await feed.close()
+    await stream.aclose()
+
+
+async def test_a_page_that_is_ahead_of_the_newest_goes_not_back() -> None:
+    log = Log(2)
+    feed = Feed(log.changes, lambda: min(log.newest(), 1 + log.looks // 3), 0.001)
+    stream = feed.follow(0)
+    log.grow(4)
+    assert await take(stream, 6) == [1, 2, 3, 4, 5, 6]
     await feed.close()
     await stream.aclose()
 

@@ -140,6 +140,15 @@ def test_times_of_an_incident_are_looked_at_too(node: Producer) -> None:
         assert why(node.signed(body), ring(node)) == "clock"
 
 
+def test_what_is_of_another_district_is_refused(node: Producer) -> None:
+    """A key that two centres admitted: nobody may copy from one district's stream into the other's."""
+    for body in (node.event(), node.heartbeat(), node.gap([(1, 2)])):
+        assert why(node.signed(body), ring(node, district="110101")) == "foreign_district"
+        assert taken(node.signed(body), ring(node, district="360103")).sequence
+    unsigned = ring(accept_unsigned=True, district="110101")
+    assert why({b"ce": node.event()}, unsigned) == "foreign_district"
+
+
 def test_a_wrong_clock_within_reason_is_no_refusal(node: Producer) -> None:
     for time in ("1970-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"):
         body = node.event(node.incident(started=time, observed=time), time=time)

@@ -1,6 +1,7 @@
 """What people do with cases, deadlines, surge mode, feedback, keys and the history, in both databases."""
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -123,6 +124,17 @@ def test_what_is_illegal_changes_nothing(store: Store) -> None:
     with pytest.raises(NotFoundError, match="no case 2"):
         store.case(2)
     assert store.case(1) == before
+
+
+def test_while_an_act_is_answered_others_may_write(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Store.case
+
+    def slow(self: Store, case_id: int) -> Case:
+        assert receive(self, incident(2, camera="b"))[0].case == 1
+        return real(self, case_id)
+
+    monkeypatch.setattr(Store, "case", slow)
+    assert store.act(1, 1, Action.ACCEPT, "Li", "mine").event_count == 2
 
 
 def test_a_suspension_stops_the_clock(store: Store, hands: Hands) -> None:
@@ -311,6 +323,35 @@ def test_changes_are_told_in_order(store: Store) -> None:
     assert store.last_change() == 3
 
 
+SCAN = re.compile(r"SCAN (cases|covered|incidents|stages|events|history)")
+
+
+@pytest.mark.parametrize(
+    "query", [CaseQuery(), CaseQuery(open=True), CaseQuery(open=True, before=9), CaseQuery(region=STREET)]
+)
+def test_what_is_asked_often_reads_no_whole_table(tmp_path: Path, query: CaseQuery) -> None:
+    asked: list[tuple[str, object]] = []
+    with open_store("sqlite", tmp_path) as store:
+        engine = store._database._engine
+
+        @sa.event.listens_for(engine, "before_cursor_execute")
+        def note(_c: object, _k: object, statement: str, parameters: object, *_more: object) -> None:
+            asked.append((statement, parameters))
+
+        store.cases(query)
+        store.numbers(START, START + timedelta(days=1))
+        with engine.connect() as connection:
+            for statement, parameters in [one for one in asked if one[0].startswith("SELECT")]:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()  # type: ignore[arg-type]
+                steps = [step.detail for step in plan]
+                if "FROM cases" in statement and "count(" not in statement:
+                    assert not any("TEMP B-TREE" in step for step in steps), (statement, steps)
+                    assert query.open is None or "ix_cases_ended_ms (ended_ms=?" in steps[0], steps
+                else:
+                    assert not any(SCAN.match(step) for step in steps), (statement, steps)
+    assert len(asked) > 8
+
+
 # Keys
 
 
@@ -334,6 +375,9 @@ def test_keys_are_admitted_and_revoked_for_good(store: Store, hands: Hands) -> N
         store.admit("xihu-07", public, "Zhao")
     with pytest.raises(NotFoundError):
         store.revoke("new-node", key.id, "Zhao")
+    for impossible in ("Gate 7", "", ".x", "a" * 64, "gate-7\n"):
+        with pytest.raises(IllegalError, match=r"give node.id of its configuration"):
+            store.admit(impossible, other, "Zhao")
     with pytest.raises(ValueError, match="32 bytes"):
         store.admit("xihu-07", b"short", "Zhao")
     assert [record.action for record in store.history(1, 9)] == ["admit", "admit", "revoke"]

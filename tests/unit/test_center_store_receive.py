@@ -2,8 +2,10 @@
 
 import json
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,19 +16,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.center.errors import NotFoundError, PoisonError, StoreAwayError
-from api.center.model import CaseQuery, Hole, MergeOptions, Outcome, Received, StoreOptions
+from api.center.model import CaseQuery, Hole, MergeOptions, Outcome, Received, RegionTree, StoreOptions
 from api.center.store import Store
 from edge.envelope import Event
+from edge.identifiers import format_uuid7, unix_ms
 from tests.support import postgres
 from tests.support.center import (
     COMMUNITY,
     DISTRICT,
     GRID,
     KINDS,
+    REGIONS,
     START,
     STREET,
     Hands,
     coverage,
+    forget,
     gap,
     heartbeat,
     incident,
@@ -65,7 +70,7 @@ def test_an_incident_becomes_a_case(store: Store) -> None:
     assert (case.first, case.last) == (START, START + timedelta(seconds=9))
     assert case.due == START + timedelta(minutes=30)
     assert case.cameras == ("xihu-07/gate-2",)
-    assert [(event.sequence, event.phase) for event in case.events] == [
+    assert [(event.sequence, event.phase) for event in store.events(1)] == [
         (1, "begin"),
         (2, "update"),
         (3, "end"),
@@ -79,7 +84,7 @@ def test_what_was_signed_is_kept_as_it_was(store: Store) -> None:
     one = incident(1)
     body = json.dumps(json.loads(one.to_json()), indent=1, ensure_ascii=True).encode()
     store.receive([Received(one, body, "1-0", START)])
-    assert store.case(1).events[0].body == body
+    assert store.events(1)[0].body == body
 
 
 def test_a_duplicate_changes_nothing(store: Store) -> None:
@@ -118,6 +123,13 @@ def test_the_most_severe_level_counts_and_is_routed(store: Store) -> None:
     assert case.due == START + timedelta(minutes=2)
     assert [(record.action, record.why) for record in case.history][1:] == [("raise", "level 4 became 1")]
     assert [change.what for change in store.changes(0, 9)] == ["opened", "raised"]
+
+
+def test_a_place_in_no_region_is_the_districts_matter(kind: str, tmp_path: Path) -> None:
+    with open_store(kind, tmp_path, regions=RegionTree(REGIONS.regions, DISTRICT)) as store:
+        site = {"name": "x", "district": DISTRICT, "grid": "110101001001001"}
+        receive(store, incident(1, level=1, site=site))
+        assert (store.case(1).region, store.case(1).told) == (DISTRICT, (DISTRICT,))
 
 
 def test_what_grows_worse_after_its_end_is_a_case_again(store: Store) -> None:
@@ -218,8 +230,7 @@ def test_incidents_close_to_each_other_are_one_case_in_any_order(
         assert case.calm is all(ends for *_, ends in seen)
         assert case.first == START + timedelta(seconds=min(second for second, *_ in seen))
         assert case.last == START + timedelta(seconds=max(second for second, *_ in seen))
-        whole = store.case(case.id)
-        assert [event.sequence for event in whole.events] == list(range(1, len(events) + 1))
+        assert sorted(event.sequence for event in store.events(case.id)) == list(range(1, len(events) + 1))
         assert store.stored_through() == {"xihu-07": len(events)}
         assert store.verify().intact
 
@@ -271,10 +282,11 @@ def test_a_number_that_was_given_up_and_came_nevertheless_is_stored(store: Store
 
 
 def test_a_number_twice_is_told_of_and_loses_nothing(store: Store) -> None:
-    outcomes = receive(store, incident(1), incident(1, camera="b"), heartbeat(1))
-    assert [outcome.fresh for outcome in outcomes] == [True, True, False]
+    one, other, beat = incident(1), incident(1, camera="b"), heartbeat(1)
+    outcomes = receive(store, one, other, beat, beat)
+    assert [outcome.fresh for outcome in outcomes] == [True, True, True, False]
     ledger = store.ledger("xihu-07")
-    assert (ledger.created, ledger.stored, ledger.repeated) == (1, 1, 1)
+    assert (ledger.created, ledger.stored, ledger.repeated) == (1, 1, 2)
 
 
 steps = st.lists(
@@ -330,11 +342,12 @@ def test_a_skewed_clock_is_told_of_and_not_followed(store: Store) -> None:
     events = incident(1, at=ahead), incident(2, camera="b", at=behind), incident(3, at=START)
     receive(store, *events, at=START)
     case = store.case(1)
-    assert [event.clock_skew_s for event in case.events] == [7200.0, None]
-    assert case.events[0].observed == ahead
+    events = store.events(1)
+    assert [event.clock_skew_s for event in events] == [7200.0, None]
+    assert events[0].observed == ahead
     assert case.last == START
     late = store.case(2)
-    assert (late.first, late.events[0].clock_skew_s) == (behind, -9 * 86400.0)
+    assert (late.first, store.events(2)[0].clock_skew_s) == (behind, -9 * 86400.0)
 
 
 # Forgetting
@@ -348,16 +361,150 @@ def test_what_was_forgotten_is_still_known_by_its_number(kind: str, tmp_path: Pa
         store.act(1, 1, "void", "Li", "a trial")
         later = hands.move(days=3)
         receive(store, incident(3, camera="b", at=later), at=later)
-        store.overdue(later)
-        assert store.case(1).events == ()
-        assert len(store.case(2).events) == 1
+        forget(store, hands)
+        assert store.events(1) == []
+        assert len(store.events(2)) == 1
         assert receive(store, *old, at=later) == [Outcome(False)] * 2
         # a node that lost its numbers begins anew, and nothing of it is lost
         assert receive(store, incident(1, at=later), at=later)[0].fresh
         assert store.ledger("xihu-07").repeated == 1
 
 
+def test_events_of_a_case_that_ends_late_are_forgotten_too(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(events_days=2)) as store:
+        receive(store, incident(1))
+        hands.move(days=3)
+        forget(store, hands)
+        assert len(store.events(1)) == 1
+        store.act(1, store.case(1).version, "void", "Li", "a trial")
+        hands.move(days=2)
+        forget(store, hands)
+        assert store.events(1) == []
+
+
+def test_cases_that_nobody_ends_do_not_gather_where_new_ones_are_looked_for(
+    kind: str, tmp_path: Path
+) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        lasting = new_id()
+        receive(store, incident(1, camera="a", name=lasting), incident(2, camera="b", kind="hazard.fall"))
+        hands.move(days=2)
+        receive(store, incident(3, camera="a", name=lasting, phase="update", at=hands.now), at=hands.now)
+        forget(store, hands)
+        # what is still going on is joined; what was quiet for a day is not, even by what comes late
+        soon = START + timedelta(seconds=9)
+        late = incident(4, camera="c", at=soon), incident(5, camera="c", kind="hazard.fall", at=soon)
+        assert [one.case for one in receive(store, *late, at=hands.now)] == [1, 3]
+        # and that has just been opened here, so what else comes late joins it
+        forget(store, hands)
+        another = incident(6, camera="d", kind="hazard.fall", at=soon)
+        assert receive(store, another, at=hands.now)[0].case == 3
+
+
+def test_coverage_of_long_ago_is_forgotten_by_the_hour(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(covered_days=10)) as store:
+        hours = [START + timedelta(hours=k) for k in range(5)]
+        receive(store, *(coverage(k + 1, [ROW], at=at) for k, at in enumerate(hours)), at=hours[-1])
+
+        def covered() -> list[float | None]:
+            one, quarter = timedelta(minutes=45), timedelta(minutes=15)
+            return [store.numbers(at - quarter, at + one).indicators.coverage for at in hours]
+
+        assert covered() == [1.0] * 5
+        hands.now = START + timedelta(days=10)
+        forget(store, hands)
+        store.overdue(hands.now)
+        assert covered() == [None, None, 1.0, 1.0, 1.0]
+
+
+def test_no_clock_makes_a_duplicate_new(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        ahead = START + timedelta(days=365)
+        one = incident(1, at=ahead, id_=format_uuid7(unix_ms(ahead), 1))
+        receive(store, one, at=START)
+        # its key is forgotten, and by a clock a year ahead it is still to come
+        hands.move(days=31)
+        forget(store, hands)
+        assert receive(store, one, at=hands.now) == [Outcome(False)]
+        # the centre's clock is ahead for some time, forgets, and is set right
+        two = incident(2, camera="b", at=hands.now)
+        receive(store, two, at=hands.now)
+        hands.move(days=40)
+        forget(store, hands)
+        hands.move(days=-40)
+        assert receive(store, two, at=hands.now) == [Outcome(False)]
+
+
+def test_nothing_is_forgotten_by_a_clock_that_leaps(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands, options=StoreOptions(changes_days=1)) as store:
+        receive(store, incident(1))
+        forget(store, hands)
+        hands.move(days=2)
+        for _ in range(5):
+            store.overdue(hands.move(minutes=10))
+        assert store.changes(0, 1)[0].id == 1
+        hands.move(days=-2)
+        forget(store, hands)
+        assert store.changes(0, 1)[0].id == 1
+        hands.move(days=4)
+        forget(store, hands)
+        assert store.changes(0, 9) == []
+
+
+def test_a_node_that_counts_anew_may_send_in_any_order(kind: str, tmp_path: Path) -> None:
+    hands = Hands()
+    with open_store(kind, tmp_path, hands) as store:
+        receive(store, *(incident(k) for k in (1, 2, 3)))
+        hands.move(days=31)
+        forget(store, hands)
+        anew = [incident(k, camera="b", at=hands.now) for k in (1, 2, 3)]
+        for one in (anew[2], anew[0], anew[1]):
+            assert receive(store, one, at=hands.now)[0].fresh
+            assert not receive(store, one, at=hands.now)[0].fresh
+        assert store.ledger("xihu-07").repeated == 3
+
+
+def test_what_is_said_again_is_no_sign_of_life(store: Store) -> None:
+    old = [incident(1), heartbeat(2), coverage(3, [ROW]), heartbeat(5)]
+    receive(store, *old)
+    later = START + timedelta(days=1)
+    assert receive(store, *old, at=later) == [Outcome(False)] * 4
+    assert store.heard() == {"xihu-07": START}
+    store.give_up("xihu-07", 2)
+    assert store.heard() == {"xihu-07": START}
+    # what was held back until now is new, and so is what comes after the node lost its numbers
+    receive(store, heartbeat(4), at=later)
+    assert store.heard() == {"xihu-07": later}
+    receive(store, heartbeat(1), at=later + timedelta(minutes=1))
+    assert store.heard() == {"xihu-07": later + timedelta(minutes=1)}
+
+
 ROW = {"camera": "gate-2", "tasks": ["crowd.density/plaza"], "ms": {"analysed": {"at_rate": 60_000}}}
+
+
+def test_a_backup_put_back_lacks_what_came_after_and_takes_it_again(tmp_path: Path) -> None:
+    url, copy = f"sqlite:///{tmp_path / 'center.db'}", tmp_path / "copy.db"
+    with reopen(url) as store:
+        receive(store, incident(1), incident(2))
+        with closing(sqlite3.connect(tmp_path / "center.db")) as live, closing(sqlite3.connect(copy)) as kept:
+            live.backup(kept)
+        after = [incident(3), incident(4), heartbeat(5)]
+        receive(store, *after)
+    with reopen(f"sqlite:///{copy}") as store:
+        assert store.stored_through() == {"xihu-07": 2}
+        receive(store, heartbeat(6))
+        assert store.holes(0.0, 9) == [Hole("xihu-07", 3, 5)]
+        # the node still has the last two of them
+        outcomes = receive(store, *after[1:], gap(7, [(3, 3)]))
+        assert all(outcome.fresh for outcome in outcomes)
+        assert store.stored_through() == {"xihu-07": 7}
+        assert store.ledger("xihu-07").gaps == 1
+        assert store.verify().intact
 
 
 # What fails
@@ -432,13 +579,42 @@ def test_a_database_that_goes_away_in_between_is_nobodys_fault(
     assert "SELECT" not in str(caught.value)
 
 
+def test_what_fails_at_the_end_of_the_transaction_is_found_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.center.store.work import Work
+
+    real = Work.changed
+
+    def breaking(self: Work, case: int, version: int, what: str, level: int, state: str) -> None:
+        real(self, case, version, what, None if case == 2 else level, state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Work, "changed", breaking)
+    with pytest.raises(PoisonError) as caught:
+        receive(store, incident(1), incident(2, kind="crowd.flow"), incident(3))
+    assert (caught.value.index, store.changes(0, 9)) == (1, [])
+
+
+def test_a_right_that_was_revoked_or_a_table_that_is_gone_is_nobodys_fault(store: Store) -> None:
+    receive(store, incident(1))
+    with store._database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE inbox RENAME TO elsewhere")
+    with pytest.raises(StoreAwayError, match="inbox"):
+        receive(store, incident(2), incident(3))
+    with pytest.raises(StoreAwayError, match="inbox"):
+        receive(store, incident(2))
+    with store._database._engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO inbox")
+    assert receive(store, incident(2))[0].fresh
+
+
 def test_text_that_looks_like_code_is_text(store: Store) -> None:
     nasty = "'; DROP TABLE cases; --<script>alert(1)</script>\0${7*7}%s{x}"
     site = {"name": nasty, "district": DISTRICT}
     receive(store, incident(1, site=site, zone="a-b.c_d"))
     case = store.case(1)
     assert case.place.name == nasty.replace("\0", "\ufffd")
-    assert Event.from_json(case.events[0].body).data.site.name == nasty  # type: ignore[union-attr]
+    assert Event.from_json(store.events(1)[0].body).data.site.name == nasty  # type: ignore[union-attr]
     acted = store.act(1, 1, "accept", nasty, nasty)
     assert acted.history[-1].who == acted.history[-1].why == case.place.name
     assert store.verify().intact

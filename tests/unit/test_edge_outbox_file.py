@@ -575,6 +575,9 @@ def test_two_damages_within_a_second_keep_both_files(path: Path, monkeypatch: py
         def utc(self) -> object:
             return START
 
+        def monotonic(self) -> float:
+            return 0.0
+
     monkeypatch.setattr("edge.outbox.SystemClock", Still)
     for _ in range(3):
         with Outbox(path, PLENTY) as outbox:

@@ -27,7 +27,10 @@ _SAVE_NODE = (
     sa.update(nodes)
     .where(nodes.c.id == sa.bindparam("b_id"))
     .values(
-        {name: sa.bindparam(name) for name in ("top", "through", "stored", "gone", "repeated", "heard_ms")}
+        {
+            name: sa.bindparam(name)
+            for name in ("top", "through", "stored", "gone", "repeated", "heard_ms", "newest")
+        }
     )
 )
 _NODE, _FIRST, _LAST = (sa.bindparam(name, type_=Number) for name in ("b_node", "b_first", "b_last"))
@@ -62,12 +65,16 @@ class Book:
         id: of the node's row.
         account: what is changed.
         heard_ms: when the node was heard last; None for never.
+        newest: the highest id of its events.
+        forgotten: the highest id of those whose keys left the inbox.
         was_holes, was_lost: the spans as they were read.
     """
 
     id: int
     account: Account
     heard_ms: int | None
+    newest: str = ""
+    forgotten: str = ""
     was_holes: frozenset[Span] = frozenset()
     was_lost: frozenset[Span] = frozenset()
     changed: bool = False
@@ -143,6 +150,7 @@ class Books:
                     "gone": account.gone,
                     "repeated": account.repeated,
                     "heard_ms": book.heard_ms,
+                    "newest": book.newest,
                 }
             )
             book.changed = False
@@ -167,14 +175,14 @@ def read_books(connection: sa.Connection, names: Sequence[str]) -> dict[str, Boo
     found = {}
     for row in _NODES.rows(connection, {"names": names}):
         account = Account(row.top, row.stored, row.gone, row.repeated)
-        found[row.node] = Book(row.id, account, row.heard_ms)
+        found[row.node] = Book(row.id, account, row.heard_ms, row.newest, row.forgotten)
     return found
 
 
 def new_node(id_: int, node: str) -> dict[str, object]:
     """The row of a node that nothing is known of."""
     zeros = dict.fromkeys(("top", "through", "stored", "gone", "repeated"), 0)
-    return {"id": id_, "node": node, "heard_ms": None, **zeros}
+    return {"id": id_, "node": node, "heard_ms": None, "newest": "", "forgotten": "", **zeros}
 
 
 def node_id(work: Work, node: str) -> int:

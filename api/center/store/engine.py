@@ -34,7 +34,7 @@ _PRAGMAS: Final = (
     "wal_autocheckpoint=4000",
     "journal_size_limit=67108864",
 )
-# a statement that fails is the database's fault, not the event's: its table or our right to it is gone
+# a ProgrammingError, too: no value makes one, but a right that was revoked or a table that is gone
 _AWAY = (
     exc.OperationalError,
     exc.InterfaceError,

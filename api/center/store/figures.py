@@ -5,7 +5,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from api.center.instants import DAY_MS, HOUR_MS, unix_ms
-from api.center.lifecycle import ENDS, STAGES
+from api.center.lifecycle import STAGES
 from api.center.numbers import CameraAlarms, Indicators, Numbers, Precision, StageTime, rank, ratio
 from api.center.schema import cases, covered, incidents, keys, nodes, stages
 
@@ -81,8 +81,8 @@ def _cases(connection: sa.Connection, since_ms: int, until_ms: int) -> tuple[int
     """Cases opened and ended in the time, and the share that met every deadline so far."""
     opened_in = (cases.c.opened_ms >= since_ms, cases.c.opened_ms < until_ms)
     opened = connection.execute(sa.select(sa.func.count()).where(*opened_in).select_from(cases)).scalar_one()
-    over = cases.c.state.in_(sorted(ENDS))
-    ended_in = (over, cases.c.ended_ms >= since_ms, cases.c.ended_ms < until_ms)
+    over = cases.c.ended_ms.is_not(None)
+    ended_in = (cases.c.ended_ms >= since_ms, cases.c.ended_ms < until_ms)
     ended = connection.execute(sa.select(sa.func.count()).where(*ended_in).select_from(cases)).scalar_one()
     decided = sa.func.count(sa.case((sa.or_(over, cases.c.missed > 0), 1)))
     in_time = sa.func.count(sa.case((sa.and_(over, cases.c.missed == 0), 1)))

@@ -1,6 +1,7 @@
 """Whose keys are admitted: who may speak to the centre."""
 
 import hashlib
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from api.center.store.accounts import node_id
 from api.center.store.acts import MAX_WHO, MAX_WHY, said
 from api.center.store.work import Work
 
+_NODE = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SELECT = sa.select(keys, nodes.c.node).join_from(keys, nodes, nodes.c.id == keys.c.node_id)
 
 
@@ -31,10 +33,16 @@ def admit(work: Work, node: str, public: bytes, who: str, why: str) -> Key:
     """Let a node speak by a key. Admitting again what is admitted changes nothing.
 
     Raises:
-        IllegalError: the key is another node's or was revoked, or nobody says who admits it, or why.
+        IllegalError: no node can have such an id, the key is another node's or was revoked, or nobody says
+            who admits it, or why.
         ValueError: it is no Ed25519 public key.
     """
     who, why, id_ = said(who, "who", MAX_WHO), said(why, "why", MAX_WHY), key_id(public)
+    if not _NODE.fullmatch(node):
+        raise IllegalError(
+            f"no node can have the id {node!r}: give node.id of its configuration, up to 63 of a-z, 0-9, "
+            "'.', '_' and '-', the first a letter or digit"
+        )
     row = work.connection.execute(_SELECT.where(keys.c.key == id_)).one_or_none()
     if row is not None:
         if row.revoked_ms is not None:

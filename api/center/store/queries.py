@@ -15,20 +15,17 @@ from api.center.model import Feedback, Verified
 from api.center.schema import cases, chain, changes, events, feedback, history, incidents, nodes
 from api.center.store.rows import read_row, read_rows
 
-MAX_EVENTS = 10_000
-"""Events that a single case is shown with; the latest ones, where it has more."""
-
 _ROWS = 1000
 
 
 def find_cases(connection: sa.Connection, query: CaseQuery) -> list[Case]:
-    """Cases that fit, newest first; without their events and history."""
+    """Cases that fit, newest first; without their cameras and history."""
     chosen = sa.select(cases).where(*_conditions(query)).order_by(cases.c.id.desc()).limit(query.limit)
     return [read_row(row).case() for row in connection.execute(chosen)]
 
 
 def read_case(connection: sa.Connection, id_: int) -> Case:
-    """A case with its cameras, events and history.
+    """A case with its cameras and history.
 
     Raises:
         NotFoundError: there is none.
@@ -47,9 +44,41 @@ def read_case(connection: sa.Connection, id_: int) -> Case:
     return replace(
         row.case(),
         cameras=tuple(f"{node}/{camera}" for node, camera in connection.execute(seen_by)),
-        events=_events_of(connection, id_),
         history=tuple(_record(found) for found in connection.execute(told)),
     )
+
+
+def read_events(connection: sa.Connection, case: int, after: int, limit: int) -> list[CaseEvent]:
+    """Events of a case after one that was seen, in the order of their coming.
+
+    Raises:
+        NotFoundError: there is no such case.
+    """
+    if case not in read_rows(connection, [case]):
+        raise NotFoundError(f"there is no case {case}")
+    query = (
+        sa.select(events, nodes.c.node)
+        .join_from(events, nodes, nodes.c.id == events.c.node_id)
+        .where(events.c.case_id == case, events.c.n > after)
+        .order_by(events.c.n)
+        .limit(limit)
+    )
+    return [
+        CaseEvent(
+            n=row.n,
+            node=row.node,
+            sequence=row.sequence,
+            id=row.id,
+            incident=row.incident,
+            phase=row.phase,
+            level=row.level,
+            observed=from_ms(row.observed_ms),
+            received=from_ms(row.received_ms),
+            clock_skew_s=None if row.skew_ms is None else row.skew_ms / 1000,
+            body=row.body,
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def read_changes(connection: sa.Connection, after: int, limit: int) -> list[Change]:
@@ -100,8 +129,11 @@ def _sealed(connection: sa.Connection) -> Iterator[tuple[Entry, str]]:
 
 def _conditions(query: CaseQuery) -> Iterator[sa.ColumnElement[bool]]:
     columns = cases.c
-    if query.wanted is not None:
-        yield columns.state.in_(sorted(query.wanted))
+    if query.states is not None:
+        yield columns.state.in_(sorted(query.states))
+    if query.open is not None:
+        # said as an index has it, which gives open cases in their order
+        yield columns.ended_ms.is_(None) if query.open else columns.ended_ms.is_not(None)
     if query.levels is not None:
         yield columns.level.in_(sorted(query.levels))
     if query.kind is not None:
@@ -124,33 +156,6 @@ def _in_time(query: CaseQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield cases.c.opened_ms < unix_ms(query.until)
     if query.before is not None:
         yield cases.c.id < query.before
-
-
-def _events_of(connection: sa.Connection, id_: int) -> tuple[CaseEvent, ...]:
-    latest = (
-        sa.select(events.c.n).where(events.c.case_id == id_).order_by(events.c.n.desc()).limit(MAX_EVENTS)
-    )
-    query = (
-        sa.select(events, nodes.c.node)
-        .join_from(events, nodes, nodes.c.id == events.c.node_id)
-        .where(events.c.n.in_(latest))
-        .order_by(nodes.c.node, events.c.sequence, events.c.n)
-    )
-    return tuple(
-        CaseEvent(
-            node=row.node,
-            sequence=row.sequence,
-            id=row.id,
-            incident=row.incident,
-            phase=row.phase,
-            level=row.level,
-            observed=from_ms(row.observed_ms),
-            received=from_ms(row.received_ms),
-            clock_skew_s=None if row.skew_ms is None else row.skew_ms / 1000,
-            body=row.body,
-        )
-        for row in connection.execute(query)
-    )
 
 
 def _record(row: Any) -> Record:

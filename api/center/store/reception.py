@@ -7,7 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from api.center.instants import DAY_MS, HOUR_MS
+from api.center.instants import HOUR_MS
 from api.center.model import Outcome
 from api.center.schema import covered, inbox
 from api.center.store.accounts import Book, Books, ranges_of
@@ -41,12 +41,10 @@ class Reception:
     Attributes:
         rules: what decides about cases.
         dialect: of the database.
-        inbox_days: days that keys of events stay.
     """
 
     rules: Rules
     dialect: str
-    inbox_days: int
 
     def take(self, work: Work, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Store what is new, and its effects; returns one outcome for each, in the same order."""
@@ -91,22 +89,26 @@ class Reception:
         return {(source, id_) for source, id_ in _KNOWN.rows(work.connection, {"ids": ids})}
 
     def _enter(self, arrival: Arrival, book: Book, known: set[tuple[str, str]]) -> bool:
-        """Enter an event's number; says whether the event is new."""
+        """Enter an event's number; says whether the event is new.
+
+        A number that came before is a new event's only where its node counts anew. Then its id is above all
+        ids whose keys were forgotten; the others are looked for in the inbox. No clock but the node's own,
+        which made the ids, has a say in it.
+        """
         new = book.account.store(arrival.sequence, arrival.received_ms)
-        book.heard(arrival.received_ms)
+        book.changed |= new
         if arrival.kind == HEARTBEAT:
-            # it changes nothing but when its node was heard: its number is enough, and the inbox stays small
-            return new
-        key = (arrival.source, arrival.id)
-        if key in known:
-            return False
-        if not new:
-            # either its key was forgotten, or its node counts anew; the first is as old as keys get
-            if arrival.time_ms < arrival.received_ms - self.inbox_days * DAY_MS:
-                return False
-            book.account.repeated += 1
-        known.add(key)
-        return True
+            # it changes nothing but when its node was heard: that needs no key, and the inbox stays small
+            fresh = new or arrival.id > book.newest
+        else:
+            key = (arrival.source, arrival.id)
+            fresh = key not in known and (new or arrival.id > book.forgotten)
+            known.add(key)
+        if fresh:  # what somebody says again is no sign of life
+            book.heard(arrival.received_ms)
+            book.newest = max(book.newest, arrival.id)
+            book.account.repeated += not new
+        return fresh
 
     def _cover(self, work: Work, arrivals: Sequence[Arrival]) -> None:
         sums: dict[tuple[int, int], list[int]] = {}

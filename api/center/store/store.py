@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from api.center.errors import CenterError, PoisonError
 from api.center.instants import unix_ms
 from api.center.model import (
+    MAX_PAGE,
     Action,
     Case,
+    CaseEvent,
     CaseQuery,
     Change,
     Feedback,
@@ -55,7 +57,7 @@ class Store:
         self._rules = rules
         self._options = options
         self._upkeep = upkeep.Upkeep(options)
-        self._reception = Reception(rules, database.dialect, options.inbox_days)
+        self._reception = Reception(rules, database.dialect)
 
     @classmethod
     def open(
@@ -136,6 +138,7 @@ class Store:
             for index, arrival in enumerate(arrivals):
                 try:
                     outcomes += self._reception.take(work, [arrival])
+                    work.flush()
                 except Exception as error:
                     if is_away(error):
                         raise
@@ -148,7 +151,7 @@ class Store:
         """Let a node speak by an Ed25519 key, 32 bytes. What is admitted already stays as it is.
 
         Raises:
-            IllegalError: the key is another node's, or was revoked.
+            IllegalError: no node can have such an id, or the key is another node's, or was revoked.
             ValueError: it has not 32 bytes.
         """
         with self._database.write() as work:
@@ -197,8 +200,8 @@ class Store:
             books = accounts.Books(work)
             books.open({node: [(number, number)]})
             book = books.by_node[node]
-            book.account.lose(number, number, work.now_ms)
-            book.heard(work.now_ms)
+            if book.account.lose(number, number, work.now_ms):
+                book.heard(work.now_ms)
             books.flush()
 
     def heard(self) -> Mapping[str, datetime]:
@@ -227,18 +230,27 @@ class Store:
     # Cases
 
     def cases(self, query: CaseQuery) -> list[Case]:
-        """Cases that fit, newest first; without their events and history."""
+        """Cases that fit, newest first; without their cameras and history."""
         with self._database.read() as connection:
             return queries.find_cases(connection, query)
 
     def case(self, case_id: int) -> Case:
-        """A case with its cameras, events and history.
+        """A case with its cameras and history.
 
         Raises:
             NotFoundError: there is none.
         """
         with self._database.read() as connection:
             return queries.read_case(connection, case_id)
+
+    def events(self, case_id: int, after: int = 0, limit: int = MAX_PAGE) -> list[CaseEvent]:
+        """Events of a case, in the order of their coming: those after one that was seen.
+
+        Raises:
+            NotFoundError: there is no such case.
+        """
+        with self._database.read() as connection:
+            return queries.read_events(connection, case_id, after, limit)
 
     def act(
         self, case_id: int, version: int, action: Action, who: str, why: str, cause: str | None = None
@@ -254,7 +266,7 @@ class Store:
             cause: of a false alarm, a code from the triage table; `reject` needs it, nothing else takes it.
 
         Returns:
-            The case as it is now, with its cameras, events and history.
+            The case as it is now, with its cameras and history.
 
         Raises:
             NotFoundError: there is no such case.
@@ -263,8 +275,8 @@ class Store:
         """
         with self._database.write() as work:
             acts.perform(work, self._rules, acts.Act(case_id, version, Action(action), who, why, cause))
-            work.flush()
-            return queries.read_case(work.connection, case_id)
+        # not in the transaction: while it reads, everybody else would wait
+        return self.case(case_id)
 
     def overdue(self, now: datetime) -> list[Case]:
         """Escalate the cases whose stage missed its deadline by `now`, each once a deadline; returns them.

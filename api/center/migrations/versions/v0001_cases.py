@@ -53,6 +53,7 @@ def _accounts() -> None:
         _must("node", sa.Text),
         *(_must(name, Number) for name in ("top", "through", "stored", "gone", "repeated")),
         _may("heard_ms", Number),
+        *(_must(name, sa.Text) for name in ("newest", "forgotten")),
         sa.PrimaryKeyConstraint("id", name="pk_nodes"),
         sa.UniqueConstraint("node", name="uq_nodes_node"),
     )
@@ -131,6 +132,7 @@ def _cases() -> None:
     op.create_index("ix_cases_opened_ms", "cases", ["opened_ms"])
     op.create_index("ix_cases_state", "cases", ["state", "id"])
     op.create_index("ix_cases_code", "cases", ["code", "id"])
+    op.create_index("ix_cases_ended_ms", "cases", ["ended_ms", "id"])
     in_time = sa.column("late", sa.Boolean) == sa.false()
     op.create_index("ix_cases_due_ms", "cases", ["due_ms"], sqlite_where=in_time, postgresql_where=in_time)
 
@@ -166,7 +168,7 @@ def _case_parts() -> None:
         _refers("events", "case_id", "cases"),
         _refers("events", "node_id", "nodes"),
     )
-    op.create_index("ix_events_case_id", "events", ["case_id"])
+    op.create_index("ix_events_case_id", "events", ["case_id", "n"])
     op.create_table(
         "marks",
         _must("n", Number),
@@ -235,6 +237,7 @@ def _outgoing() -> None:
         sa.PrimaryKeyConstraint("node_id", "hour", name="pk_covered"),
         _refers("covered", "node_id", "nodes"),
     )
+    op.create_index("ix_covered_hour", "covered", ["hour"])
 
 
 def _guard_sqlite() -> None:
