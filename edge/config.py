@@ -104,7 +104,10 @@ class RedisConfig(Section):
     )
     max_entries: int = Field(1_000_000, ge=1000, description="Approximate length of the stream (MAXLEN ~).")
     replay_per_s: float = Field(
-        500.0, ge=1, le=100_000, description="Events sent again a second when the centre asks, at most."
+        500.0,
+        ge=1,
+        le=100_000,
+        description="Late events a second, at most: what waited for Redis, what the centre asks for.",
     )
 
 

@@ -84,6 +84,7 @@ class Delivery:
         self._set_profile = set_profile
         self._gap = gap_events(speaker, clock.utc)
         self._expired_s = clock.monotonic()
+        self._warned = False
 
     def open(self, stack: AsyncExitStack) -> None:
         """Open the outbox.
@@ -179,6 +180,12 @@ class Delivery:
     def receipted(self, through: int) -> None:
         """The centre has everything up to a number: it need not be kept any longer."""
         self.outbox.receipted(through)
+        if self._config.outbox.until == "stored" and not self._warned:
+            self._warned = True
+            log.warning(
+                "a centre receipts events, but they are kept until Redis has them: what that loses is lost",
+                cure="outbox.until: receipted",
+            )
 
     def replay(self, first: int, last: int) -> None:
         """The centre lacks these: they go out again, or are said to be lost."""

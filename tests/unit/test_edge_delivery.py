@@ -133,6 +133,20 @@ async def test_a_replay_of_what_is_gone_is_answered_by_a_gap(
         assert json.loads(gap.to_json())["data"]["reason"] == "outbox_replaced"
 
 
+async def test_a_centre_that_receipts_what_is_not_kept_for_it_is_worth_a_word(
+    tmp_path: Path, broker: EmbeddedBroker, server: Any
+) -> None:
+    node = Node(tmp_path)
+    async with AsyncExitStack() as stack:
+        delivery = await node.start(stack, broker.url)
+        with structlog.testing.capture_logs() as logs:
+            await server.hset(receipts_key(DISTRICT), "xihu-07", 1)
+            await until(lambda: delivery.sample().feedback.receipted == 1)
+            await server.hset(receipts_key(DISTRICT), "xihu-07", 2)
+            await until(lambda: delivery.sample().feedback.receipted == 2)
+    assert [entry["cure"] for entry in logs if "cure" in entry] == ["outbox.until: receipted"]
+
+
 async def test_profile_and_verdicts(tmp_path: Path, broker: EmbeddedBroker, server: Any) -> None:
     node = Node(tmp_path)
     rule = {"camera": "gate-2", "rule": "camera.offline/gate-2"}
