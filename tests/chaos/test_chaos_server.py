@@ -77,6 +77,6 @@ def test_out_of_memory(tmp_path: Path, database: str | None, full_of: str) -> No
             else:
                 admin.delete("others")
             # the limit stays: what the centre has stored makes the room
-            line.flows(1000)
+            line.flows(600)
             admin.config_set("maxmemory", 0)
         line.settle()

@@ -231,6 +231,13 @@ class Centre(Process):
                     found.append(child)
         return found
 
+    def kill_all(self) -> None:
+        """Kill it with its workers, at one moment."""
+        self._remember()
+        os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
+        self.kills += 1
+
     def kill_a_worker(self, rng: random.Random) -> None:
         """Kill one of the workers, where there is one just now."""
         if workers := self.workers():
