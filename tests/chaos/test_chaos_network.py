@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import HOST, LONG, SEED, Line, Valkey, database_url, databases, say, until
+from tests.support.chaos_line import LONG, Line, database_url, databases, say
+from tests.support.chaos_processes import HOST, SEED, Valkey, until
 from tests.support.chaos_proxy import Proxy
 
 ROUNDS = 10 if LONG else 1

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, SEED, Line, database_url, databases, say, until
+from tests.support.chaos_line import LONG, Line, database_url, databases, say
+from tests.support.chaos_processes import SEED, until
 
 ROUNDS = 5 if LONG else 1
 FROZEN_S = 30.0 if LONG else 0.0
@@ -23,7 +24,7 @@ def test_killed_and_back_empty(tmp_path: Path, database: str | None) -> None:
     with Line(tmp_path, database=database) as line:
         for n in range(2 * ROUNDS):
             line.flows()
-            line.lose_unread(100)
+            line.gather_unread(100)
             time.sleep(rng.uniform(0, 0.5))  # the random point
             line.valkey.kill()
             line.centre.thaw()
