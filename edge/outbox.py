@@ -43,6 +43,7 @@ _DURABLE_LEVELS = (1, 2)
 _URGENT, _OTHERS = (1,), range(2, OWN_RANK + 1)
 _CHUNK = 1000
 _EXPIRE_ROWS = 10_000
+_SHARES = (16, 12, 8, 4, 2, 1)
 
 T = TypeVar("T")
 
@@ -271,10 +272,19 @@ class Outbox:
         self._durable = 0
 
     def _make_room(self) -> None:
-        """Give up a sixteenth of what is kept; the file's free pages then take new events."""
+        """Give up a sixteenth of what is kept; the file's free pages then take new events.
+
+        More than that, where they lie so scattered that they leave fewer pages than notes of their gaps take.
+        """
         self._file.relieve()
-        with self._change() as tally:
-            self._rows.evict(tally, tally.bytes // 16 + 1)
+        for share in _SHARES:
+            try:
+                with self._file.explained(), self._change() as tally:
+                    self._rows.evict(tally, tally.bytes // share + 1)
+                break
+            except OutboxFullError:
+                if share == _SHARES[-1]:
+                    raise
         self._file.lay_ballast()
 
     @contextmanager

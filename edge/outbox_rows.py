@@ -165,7 +165,11 @@ class Rows:
 
     def give_up(self, tally: Tally, sequences: Sequence[int], reason: GapReason) -> None:
         """Delete events that can be kept no longer, and note the gaps they leave."""
-        gone = sorted(self._take_out(tally, sequences))
+        self._note(tally, self._take_out(tally, sequences), reason)
+
+    def _note(self, tally: Tally, gone: list[tuple[int, int]], reason: GapReason) -> None:
+        """Note the gaps that events have left, by their numbers and ranks."""
+        gone.sort()
         for _, rank in gone:
             tally.evicted[level_of(rank) - 1] += 1
         self._gaps.add(spans_of(sequence for sequence, _ in gone), reason)
@@ -175,6 +179,7 @@ class Rows:
 
     def evict(self, tally: Tally, excess: int, least: int = 1) -> None:
         """Give up the least severe, down to rank `least`, until `excess` bytes or all of it are gone."""
+        gone: list[tuple[int, int]] = []
         while excess > 0:
             chosen: list[int] = []
             for sequence, size in self._file.execute(_LEAST, (least, _EVICT_ROWS)).fetchall():
@@ -182,8 +187,10 @@ class Rows:
                     chosen.append(sequence)
                     excess -= size
             if not chosen:
-                return
-            self.give_up(tally, chosen, FULL)
+                break
+            gone += self._take_out(tally, chosen)
+        # at last: on a full disk, the pages that they leave may be all there is for the notes
+        self._note(tally, gone, FULL)
 
     def _take_out(self, tally: Tally, sequences: Sequence[int]) -> list[tuple[int, int]]:
         """Delete events; number and rank of those that were there."""
