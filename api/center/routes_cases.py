@@ -56,8 +56,8 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
 
     @routes.get(
         "/cases/{case_id}/events",
-        summary="A case's events, oldest first",
-        description="In the order in which the centre stored them; a node's own order is `sequence`.",
+        summary="A case's events, in their nodes' order",
+        description="Node after node, by `sequence`, however late and in whatever order they came.",
         responses={404: PROBLEM},
     )
     def events(case_id: CaseId, after: After = 0, limit: Limit = 100) -> schemas.CaseEvents:

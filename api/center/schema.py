@@ -186,7 +186,7 @@ events = Table(
     Column("received_ms", Number, nullable=False),
     Column("skew_ms", Number),
     Column("body", LargeBinary, nullable=False),
-    Index("ix_events_case_id", "case_id", "n"),
+    Index("ix_events_case_id", "case_id", "node_id", "sequence", "n"),
 )
 """Events of cases, as they were signed."""
 

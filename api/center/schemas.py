@@ -225,7 +225,7 @@ class WholeCase(Case):
 
 
 class CaseEvents(Answer):
-    """A page of a case's events, in the order of their coming."""
+    """A page of a case's events, in their nodes' order."""
 
     events: tuple[CaseEvent, ...]
     next: int | None = Field(description="Give it as `after` to get the next page; null on the last.")

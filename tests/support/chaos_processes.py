@@ -273,10 +273,20 @@ class Centre(Process):
         before: dict[str, Any] = {}
         while True:
             page = self.get("/cases", limit=1000, **before)
-            found += [self.get(f"/cases/{case['id']}") for case in page["cases"]]
+            found += [{**case, "events": self.events(case["id"])} for case in page["cases"]]
             if page["next"] is None:
                 return found
             before = {"before": page["next"]}
+
+    def events(self, case: int) -> list[dict[str, Any]]:
+        """Those of a case, page after page."""
+        found: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.get(f"/cases/{case}/events", limit=500, after=after)
+            found += page["events"]
+            after = page["next"]
+        return found
 
 
 class Node(Process):

@@ -182,7 +182,7 @@ async def test_a_case_from_its_report_to_its_end(http: httpx.AsyncClient, desk: 
 
 async def test_events_of_a_case_in_pages(http: httpx.AsyncClient, desk: Desk, node: Producer) -> None:
     data = node.incident()
-    receive(desk, *(node.event(data) for _ in range(5)))
+    receive(desk, *reversed([node.event(data) for _ in range(5)]))
     found, after = [], 0
     while after is not None:
         answer = await http.get("/api/v1/cases/1/events", params={"after": after, "limit": 2})

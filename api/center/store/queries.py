@@ -49,20 +49,25 @@ def read_case(connection: sa.Connection, id_: int) -> Case:
 
 
 def read_events(connection: sa.Connection, case: int, after: int, limit: int) -> list[CaseEvent]:
-    """Events of a case after one that was seen, in the order of their coming.
+    """Events of a case after one that was seen: by node, and in that node's order, however they came.
 
     Raises:
         NotFoundError: there is no such case.
     """
     if case not in read_rows(connection, [case]):
         raise NotFoundError(f"there is no case {case}")
+    order = (events.c.node_id, events.c.sequence, events.c.n)
     query = (
         sa.select(events, nodes.c.node)
         .join_from(events, nodes, nodes.c.id == events.c.node_id)
-        .where(events.c.case_id == case, events.c.n > after)
-        .order_by(events.c.n)
+        .where(events.c.case_id == case)
+        .order_by(*order)
         .limit(limit)
     )
+    if after:
+        query = query.where(
+            sa.tuple_(*order) > sa.select(*order).where(events.c.n == after).scalar_subquery()
+        )
     return [
         CaseEvent(
             n=row.n,

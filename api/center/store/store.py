@@ -244,7 +244,12 @@ class Store:
             return queries.read_case(connection, case_id)
 
     def events(self, case_id: int, after: int = 0, limit: int = MAX_PAGE) -> list[CaseEvent]:
-        """Events of a case, in the order of their coming: those after one that was seen.
+        """Events of a case: by node, and in that node's order, however they came.
+
+        Args:
+            case_id: which case.
+            after: `n` of the last that was seen; 0 begins.
+            limit: how many at most.
 
         Raises:
             NotFoundError: there is no such case.

@@ -168,7 +168,7 @@ def _case_parts() -> None:
         _refers("events", "case_id", "cases"),
         _refers("events", "node_id", "nodes"),
     )
-    op.create_index("ix_events_case_id", "events", ["case_id", "n"])
+    op.create_index("ix_events_case_id", "events", ["case_id", "node_id", "sequence", "n"])
     op.create_table(
         "marks",
         _must("n", Number),
