@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, Line, database_url, databases, say
+from tests.support.chaos_line import Line, database_url, databases, say
+from tests.support.chaos_processes import LONG
 
 ROUNDS = 5 if LONG else 1
 HOUR_S = 3600

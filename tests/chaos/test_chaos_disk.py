@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.chaos_disk import SmallDisk
-from tests.support.chaos_line import LONG, Line, say
-from tests.support.chaos_processes import until
+from tests.support.chaos_line import Line, say
+from tests.support.chaos_processes import LONG, until
 
 ROUNDS = 5 if LONG else 1
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800 if LONG else 180)]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, Line, database_url, databases, say
-from tests.support.chaos_processes import HOST, Valkey, until
+from tests.support.chaos_line import Line, database_url, databases, say
+from tests.support.chaos_processes import HOST, LONG, Valkey, until
 from tests.support.chaos_proxy import Proxy
 
 ROUNDS = 5 if LONG else 1

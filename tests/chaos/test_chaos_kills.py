@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, Line, database_url, databases, say
-from tests.support.chaos_processes import SEED
+from tests.support.chaos_line import Line, database_url, databases, say
+from tests.support.chaos_processes import LONG, SEED
 
 KILLS = 50 if LONG else 4
-RATE = 400.0 if LONG else 200.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if LONG else 180)]
 
 
@@ -21,7 +20,7 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 def test_node_killed(tmp_path: Path, database: str | None) -> None:
     rng = random.Random(f"{SEED} node")
-    with Line(tmp_path, database=database, rate=RATE) as line:
+    with Line(tmp_path, database=database) as line:
         for n in range(KILLS):
             if rng.random() < 0.7:  # else perhaps before it has appended anything
                 line.flows(rng.randint(1, 400))
@@ -36,7 +35,7 @@ def test_node_killed(tmp_path: Path, database: str | None) -> None:
 def test_centre_killed(tmp_path: Path, database: str | None) -> None:
     """The whole of it at once, its main process alone, or a worker."""
     rng = random.Random(f"{SEED} centre")
-    with Line(tmp_path, database=database, rate=RATE) as line:
+    with Line(tmp_path, database=database) as line:
         for n in range(KILLS):
             if rng.random() < 0.7:  # else perhaps before it has read anything
                 line.flows(rng.randint(1, 400))
@@ -55,7 +54,7 @@ def test_centre_killed(tmp_path: Path, database: str | None) -> None:
 def test_both_and_the_server_killed(tmp_path: Path, database: str | None) -> None:
     rng = random.Random(f"{SEED} both")
     rounds = KILLS // 2
-    with Line(tmp_path, database=database, rate=RATE) as line:
+    with Line(tmp_path, database=database) as line:
         for n in range(rounds):
             line.flows(rng.randint(1, 400))
             victims = rng.sample([line.node, line.centre, line.valkey], k=rng.randint(2, 3))

@@ -2,14 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, Line, database_url, databases, say
-from tests.support.chaos_processes import HOST, SEED, Valkey, until
+from tests.support.chaos_line import Line, database_url, databases, say
+from tests.support.chaos_processes import HOST, LONG, SEED, Valkey, until
 from tests.support.chaos_proxy import Proxy
 
 ROUNDS = 10 if LONG else 1
@@ -41,10 +41,10 @@ def test_slow(tmp_path: Path, database: str | None) -> None:
                 network.slow(delay_s=0.2)
             line.flows()
             of_node.slow(bytes_per_s=60_000)
-            until(lambda: line.node.says("pending") >= 500, "events to wait in the outbox")
+            until(lambda: line.node.says("pending") >= 300, "events to wait in the outbox")
             for network in (of_node, of_centre):
                 network.slow(delay_s=0.05, bytes_per_s=60_000)
-            line.flows(200)
+            line.flows(100)
             for network in (of_node, of_centre):
                 network.heal()
             line.flows()
@@ -55,13 +55,13 @@ def test_slow(tmp_path: Path, database: str | None) -> None:
 def test_cut(tmp_path: Path, database: str | None, way: str) -> None:
     """Refused, or swallowed without a word, so that ends stay half open; on either side, then on both."""
     with proxied(tmp_path, database) as (line, of_node, of_centre):
-        both: list[tuple[Proxy, ...]] = [(of_node,), (of_centre,), (of_node, of_centre)]
-        for n, networks in enumerate(both * ROUNDS):
-            line.flows(200)
+        sides: list[tuple[Proxy, ...]] = [(of_node, of_centre), (of_centre,), (of_node,)]
+        for n, networks in enumerate(sides[: None if LONG else 2] * ROUNDS):
+            line.flows(100)
             failures = line.node.says("failures")
             for network in networks:
                 (network.cut if way == "dropped" else network.swallow)()
-            say(f"network {way}, {n + 1} of {3 * ROUNDS}")
+            say(f"network {way}, {n + 1}")
             if of_node in networks:
                 until(lambda before=failures: line.node.says("failures") > before, "the node's trouble")
             if of_centre in networks:
@@ -78,13 +78,15 @@ def test_cut_in_the_midst_of_answers(tmp_path: Path, database: str | None) -> No
         cuts = 200 if LONG else 20
         for network in (of_node, of_centre):
             network.snip(0.1)
-        enough: Callable[[], bool] = lambda: of_node.cuts >= cuts and of_centre.cuts >= cuts  # noqa: E731
+
+        def enough() -> bool:
+            twice = line.centre.figure('events_total{outcome="duplicate"}')
+            return of_node.cuts >= cuts and of_centre.cuts >= cuts and twice > 0
+
         begun_s = time.monotonic()
         until(enough, "cut answers")
         say(f"{of_node.cuts} and {of_centre.cuts} answers cut in {time.monotonic() - begun_s:.0f} s")
         for network in (of_node, of_centre):
             network.heal()
         line.flows()
-        duplicates = line.centre.figure('events_total{outcome="duplicate"}')
-        assert line.settle()["stored"] > 0
-        assert duplicates > 0
+        line.settle()

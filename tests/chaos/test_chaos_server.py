@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.chaos_line import LONG, Line, database_url, databases, say
-from tests.support.chaos_processes import SEED, until
+from tests.support.chaos_line import Line, database_url, databases, say
+from tests.support.chaos_processes import LONG, SEED, until
 
 ROUNDS = 5 if LONG else 1
 FROZEN_S = 30.0 if LONG else 0.0

@@ -19,8 +19,8 @@ from api.center.opening import open_store
 from edge.signing import Signer
 from tests.support.center_service import DISTRICT, EVENTS, write_config
 from tests.support.chaos_account import Stored, check_order
-from tests.support.chaos_line import LONG, say
-from tests.support.chaos_processes import HOST, SEED, SHARPEYES, Centre, Process, Valkey, until
+from tests.support.chaos_line import say
+from tests.support.chaos_processes import HOST, LONG, SEED, SHARPEYES, Centre, Process, Valkey, until
 
 NODE = "gate-8"
 KILLS = 20 if LONG else 3

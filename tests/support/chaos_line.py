@@ -1,6 +1,5 @@
 """A whole line in processes of its own: Valkey, a centre, a node's delivery; and what holds at its end."""
 
-import os
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,9 +15,8 @@ from edge.signing import Signer
 from tests.support.center_service import EVENTS, write_config
 from tests.support.chaos_account import Account, Stored, check, check_order
 from tests.support.chaos_disk import SmallDisk
-from tests.support.chaos_processes import HOST, NODE, SEED, Centre, Node, Valkey, until
+from tests.support.chaos_processes import HOST, LONG, NODE, SEED, Centre, Node, Valkey, until
 
-LONG = os.environ.get("SHARPEYES_CHAOS") == "long"
 _DATABASE = "center.db"
 BATCH = 64
 """Events that the centre takes in one transaction."""
@@ -98,7 +96,7 @@ class Line:
         with open_store(load_center(self.centre.config)) as store:
             store.admit(NODE, public_key(public), "test")
 
-    def flows(self, more: int = 300) -> None:
+    def flows(self, more: int = 200) -> None:
         """Wait until the centre has stored so many more events, without a hole before them."""
         wanted = self.centre.through() + more
         until(lambda: self.centre.through() >= wanted, f"{more} more events")

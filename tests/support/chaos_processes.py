@@ -28,7 +28,8 @@ HOST = "127.0.0.1"
 NODE = "gate-7"
 SEED = int(os.environ.get("SHARPEYES_CHAOS_SEED", "4"))
 """Of all random points; the same seed gives the same delays, though not the same instructions."""
-PATIENCE_S = 120.0
+LONG = os.environ.get("SHARPEYES_CHAOS") == "long"
+PATIENCE_S = 600.0 if LONG else 120.0
 SHARPEYES = [sys.executable, "-c", "from api.cli import main; main()"]
 _QUIET_PORTS = range(15_000, 32_000)
 
@@ -329,6 +330,8 @@ class Node(Process):
 
     def drain(self) -> None:
         """No more events; wait until the centre has receipted all there are."""
+        # not before it listens for that: it may have been started a moment ago
+        until(self.status, "the node")
         self.process.terminate()
         until(lambda: not self.runs, "the last receipt")
         assert self.process.returncode == 0, self.tail()

@@ -164,16 +164,18 @@ class Proxy:
         link = _Link(writer, far_writer)
         link.lost = not self._passing
         self._links.add(link)
+        pumps = (
+            asyncio.ensure_future(self._pump(link, reader, far_writer, answers=False)),
+            asyncio.ensure_future(self._pump(link, far_reader, writer, answers=True)),
+        )
         try:
-            there = asyncio.ensure_future(self._pump(link, reader, far_writer, answers=False))
-            back = asyncio.ensure_future(self._pump(link, far_reader, writer, answers=True))
-            await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
-            for pump in (there, back):
-                pump.cancel()
-            await asyncio.gather(there, back, return_exceptions=True)
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
             link.cut()
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(
         self, link: _Link, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, answers: bool
