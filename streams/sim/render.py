@@ -104,7 +104,7 @@ class Renderer:
 
     def _furniture(self, place: Place) -> list[tuple[float, Sprite | None]]:
         things: list[tuple[float, Sprite | None]] = []
-        for box in place.boxes:
+        for box in (*place.boxes, *(panel for fence in place.fences for panel in fence.panels)):
             sprite = box_sprite(box, self.camera, self._light, self.size, PEDESTAL)
             if sprite is not None:
                 depth = float(self.camera.depth(box.base.mean(axis=0)[None])[0])
