@@ -20,6 +20,8 @@ REPULSION_M_S2 = 7.0  # [HM95] V0 / sigma = 2.1 m2/s2 / 0.3 m
 REPULSION_RANGE_M = 0.3  # [HM95] sigma
 FORESIGHT_S = 0.7  # [JHS07] delta t; its published value is 0.5 s, a little more makes sparse crowds smoother
 CONTACT_PER_S2 = 240.0  # [HFV00] k / m is 1500 / s2; softened, so that a step of 0.04 s is stable
+FRICTION_PER_S = 3.0
+"""Bodies in contact take on each other's velocity; [HFV00] only in sliding, but without it crushes quiver."""
 WALL_M_S2 = 50.0  # [HM95] U0 / R = 10 m2/s2 / 0.2 m
 WALL_RANGE_M = 0.2  # [HM95] R
 MAX_SPEED_RATIO = 1.3  # [HM95] v_max / v0
@@ -35,8 +37,8 @@ STEEPNESS_PER_M2 = 1.913  # [W93]
 SIGHT_M = 0.9
 """Range of the Gaussian by which a walker weighs the people ahead."""
 UNSEEN = 1.25
-"""Ratio of the true density to what the Gaussian finds, as nobody stands in the walker's own place or in walls;
-measured in a corridor."""
+"""Ratio of the true density to what the Gaussian finds, as nobody stands in the walker's own place or in
+walls; measured in a corridor."""
 LEAST_GAP_M = 0.28
 """Two bodies' middles do not come nearer: a body is about so deep from chest to back, and gives no more."""
 
@@ -74,6 +76,7 @@ def pair_forces(
     push = push @ np.array([[cos, sin], [-sin, cos]])
     overlap = np.maximum(radius[first] + radius[second] - distance, 0.0)
     push += offset * (CONTACT_PER_S2 * overlap / distance)[:, None]
+    push += np.where(overlap > 0.0, FRICTION_PER_S, 0.0)[:, None] * (velocity[second] - velocity[first])
     for axis in (0, 1):
         total[:, axis] = np.bincount(first, push[:, axis], len(position))
         total[:, axis] -= np.bincount(second, push[:, axis], len(position))

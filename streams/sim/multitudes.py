@@ -6,6 +6,7 @@ cameras' days are, the same place sees a crowd that stays within safe limits.
 
 import math
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from streams.sim.world import Stop
 CYCLE_S = 150.0
 CAPACITY_PER_M_S = 1.22
 """Persons per metre and second that an opening passes: the most in Weidmann's diagram (1993)."""
-RUN_M_S = (2.3, 2.65)
+RUN_M_S = (2.4, 2.69)
 HURRY_M_S = (1.5, 1.9)
 SPACING_M = 0.62
 """Between people who stand about at a show: 3 per square metre."""
@@ -58,12 +59,14 @@ def opposing(stage: Stage, count: int) -> Script:
 def queueing(stage: Stage, count: int) -> Script:
     """Up to `count` people arrive at a gate faster than it passes them; calm: slower.
 
+    In some scenes everybody is stopped in the gate for a moment, as where tickets are checked.
     The queue grows through two thirds of a cycle, then nobody comes and it dissolves.
     """
     way_in, way_out = stage.place.entries
     gate = stage.place.gates[0]
     capacity = CAPACITY_PER_M_S * _length(gate)
-    ratio = stage.rng.uniform(0.35, 0.55) if stage.calm else stage.rng.uniform(1.6, 2.4)
+    ratio = stage.rng.uniform(0.25, 0.4) if stage.calm else stage.rng.uniform(1.6, 2.4)
+    checks_s = 0.0 if stage.calm or stage.rng.random() < 0.5 else float(stage.rng.uniform(1.0, 1.6))
     push = float(stage.rng.uniform(0.0, 0.05) if stage.calm else stage.rng.uniform(0.08, 0.3))
     done, total = 0, cycles(stage)
     while total is None or done < total:
@@ -73,10 +76,8 @@ def queueing(stage: Stage, count: int) -> Script:
         while sent < count and stage.time_s < begin_s + 0.65 * whole_s:
             start = yield from _way_in(stage, way_in)
             back = stage.place.gates[-1]
-            stage.send(
-                start, _through(stage, back, inwards=True), _through(stage, gate), _anywhere_on(way_out),
-                push=push,
-            )  # fmt: skip
+            through = replace(_through(stage, gate), wait_s=checks_s)
+            stage.send(start, _through(stage, back, inwards=True), through, _anywhere_on(way_out), push=push)
             sent += 1
             yield float(stage.rng.exponential(1.0 / (ratio * capacity)))
         yield max(0.1, begin_s + whole_s - stage.time_s)
@@ -89,7 +90,7 @@ def leaving(stage: Stage, count: int) -> Script:
     while total is None or done < total:
         begin_s, whole_s = stage.time_s, cycle_s(stage)
         alarm_s = begin_s + float(stage.rng.uniform(0.1, 0.2)) * whole_s
-        yard, people = np.array(place.yard), round(0.5 * count) if stage.calm else count
+        yard, people = np.array(place.yard), round(0.4 * count) if stage.calm else count
         spots = standing_room(
             stage, yard, people, max(SPACING_M, 0.9 * math.sqrt(area(yard) / max(people, 1)))
         )
@@ -119,17 +120,30 @@ def bolting(stage: Stage, count: int) -> Script:
     while total is None or done < total:
         begin_s, whole_s = stage.time_s, cycle_s(stage)
         flight_s = begin_s + float(stage.rng.uniform(0.3, 0.5)) * whole_s
-        spots = standing_room(
-            stage, stage.place.crowd.corners, count, float(stage.rng.uniform(1.05, 1.35)) * SPACING_M
-        )
+        spacing_m = float(stage.rng.uniform(1.05, 1.35)) * SPACING_M
+        zone, here, there = stage.place.crowd.corners, stage.place.crowd_centre, stage.place.crowd_centre
+        towards = bool(stage.rng.random() < 0.4) and not stage.calm
+        if towards:
+            here, there = _ends(stage)
+        spots = standing_room(stage, zone, count, spacing_m, here)
         if stage.calm:
             yield from _harmless(stage, spots, flight_s, coming=done > 0)
-        elif stage.rng.random() < 0.5:
-            _run_away(stage, spots, flight_s, coming=done > 0)
+        elif towards:
+            when = (flight_s, begin_s + 0.85 * whole_s)
+            _run_towards(stage, spots, np.array(there), when, coming=done > 0)
         else:
-            _run_towards(stage, spots, flight_s, begin_s + 0.85 * whole_s, coming=done > 0)
+            _run_away(stage, spots, flight_s, coming=done > 0)
         done += 1
         yield max(0.1, begin_s + whole_s - stage.time_s)
+
+
+def _ends(stage: Stage) -> tuple[Point, Point]:
+    """Two opposite parts of the crowd's zone, in either order, along its longer way."""
+    low, high = stage.place.crowd.corners.min(axis=0), stage.place.crowd.corners.max(axis=0)
+    along = np.where(np.arange(2) == np.argmax(high - low), high - low, 0.0) * 0.35
+    middle = (low + high) / 2
+    ends = _point(middle - along), _point(middle + along)
+    return ends if stage.rng.random() < 0.5 else ends[::-1]
 
 
 def _run_away(stage: Stage, spots: Points, flight_s: float, *, coming: bool) -> None:
@@ -146,15 +160,11 @@ def _run_away(stage: Stage, spots: Points, flight_s: float, *, coming: bool) -> 
         )
 
 
-def _run_towards(stage: Stage, spots: Points, flight_s: float, until_s: float, *, coming: bool) -> None:
-    """Everybody runs to one place, and stays there for a while, the nearest in front."""
-    corners = stage.place.crowd.corners
-    target = np.array(stage.place.crowd_centre)
-    for _ in range(40):
-        aim = np.array(stage.point_in(corners, 1.6))
-        if np.hypot(*(aim - spots.mean(axis=0))) > 2.5 and _in_sight(stage, spots, aim):
-            target = aim
-            break
+def _run_towards(
+    stage: Stage, spots: Points, target: Points, when: tuple[float, float], *, coming: bool
+) -> None:
+    """All run to one place at the first of two times and stay until the second, the nearest in front."""
+    flight_s, until_s = when
     nearest = np.argsort(np.hypot(*(spots - target).T))
     ring = _ring(stage, len(spots)) + target
     for place, spot in zip(ring, spots[nearest], strict=True):
@@ -164,7 +174,7 @@ def _run_towards(stage: Stage, spots: Points, flight_s: float, until_s: float, *
 
 
 def _harmless(stage: Stage, spots: Points, when_s: float, *, coming: bool) -> Script:
-    """A looser crowd stands; then one runs for a bus, or a few do, or a bus unloads, and in the end all walk."""
+    """A looser crowd stands; then one runs for a bus, or a few do, or a bus unloads; in the end all walk."""
     some = spots[stage.rng.permutation(len(spots))[: max(1, len(spots) // 3)]]
     runners = int(stage.rng.choice((1, 4, 0)))
     for k, spot in enumerate(some):
@@ -192,13 +202,15 @@ def _stand_then(
     way_in, way_out = stage.rng.choice(portals, 2)
     leave = (Stop(_point(way_out), speed=1.3),) if then_out else ()
     start = way_in if coming else spot
-    stage.send(_point(start), Stop(_point(spot), until_s=until_s), then, *leave, push=0.5)
+    stage.send(_point(start), Stop(_point(spot), until_s=until_s), then, *leave, push=0.95)
 
 
-def standing_room(stage: Stage, polygon: Points, count: int, spacing_m: float) -> Points:
+def standing_room(
+    stage: Stage, polygon: Points, count: int, spacing_m: float, around: Point | None = None
+) -> Points:
     """(n, 2) spots at most `count` people stand at inside a polygon, about `spacing_m` apart.
 
-    Those nearest to the middle of the crowd, on a shaken triangular lattice, clear of what blocks the way and
+    Those nearest to `around`, or to the middle of the crowd, on a shaken triangular lattice, clear of what blocks the way and
     of the polygon's sides.
     """
     low, high = polygon.min(axis=0), polygon.max(axis=0)
@@ -214,16 +226,10 @@ def standing_room(stage: Stage, polygon: Points, count: int, spacing_m: float) -
     sides = np.concatenate((edges(polygon), stage.blocked))
     clear = np.array([clearance(spot[None], sides) > 0.4 for spot in lattice], np.bool_)
     lattice = lattice[clear]
-    middle = np.array(stage.place.crowd_centre)
+    middle = np.array(around or stage.place.crowd_centre)
     nearest = np.argsort(np.hypot(*(lattice - middle).T))[:count]
     reachable = [spot for spot in lattice[nearest] if len(stage.portals_to(_point(spot), stage.blocked))]
     return np.array(reachable) if not stage.place.yard else np.asarray(lattice[nearest], np.float64)
-
-
-def _in_sight(stage: Stage, spots: Points, aim: Points) -> bool:
-    middle = spots.mean(axis=0)
-    seen = clearance(np.array([middle, aim]), stage.blocked) > 0.3
-    return seen and len(stage.portals_to(_point(aim), stage.blocked)) > 0
 
 
 def _ring(stage: Stage, count: int) -> Points:

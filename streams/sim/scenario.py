@@ -271,7 +271,7 @@ def gathering(stage: Stage) -> Script:
 
 def _build_up(stage: Stage, build_s: float, until_s: float) -> Script:
     """Within about `build_s` seconds all come to their spots, where they stay until about `until_s`."""
-    count, tightness_m = (CALM_CROWD, 0.42) if stage.calm else (CROWD, float(stage.rng.uniform(0.19, 0.205)))
+    count, tightness_m = (CALM_CROWD, 0.52) if stage.calm else (CROWD, float(stage.rng.uniform(0.19, 0.205)))
     arrivals = np.sort(stage.rng.beta(1.2, 1.6, count)) * max(build_s - 6.0, 2.0)
     spots = crowd_spots(stage.rng, count, tightness_m) + np.array(stage.place.crowd_centre)
     begin_s = stage.time_s
@@ -337,7 +337,7 @@ def bottleneck(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 @scenario(
     "evacuation",
     "Hundreds leave a fenced area through its gates at once",
-    passers_by=400,
+    passers_by=340,
     places=("stadium",),
     calms=True,
 )

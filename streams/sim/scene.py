@@ -30,7 +30,7 @@ class Moment:
         ground: (n, 2) float64 metres.
         heading: (n,) radians counter-clockwise from the x axis.
         walked: (n,) metres walked so far, which drives the gait.
-        speed: (n,) metres per second.
+        velocity: (n, 2) metres per second, over the last step.
     """
 
     time_s: float
@@ -38,7 +38,12 @@ class Moment:
     ground: Points
     heading: NDArray[np.float64]
     walked: NDArray[np.float64]
-    speed: NDArray[np.float64]
+    velocity: Points
+
+    @property
+    def speed(self) -> NDArray[np.float64]:
+        """(n,) metres per second."""
+        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
 
     def __len__(self) -> int:
         return len(self.number)
@@ -215,7 +220,7 @@ class Scene:
             ground=crowd.before + moved * share,
             heading=crowd.heading.copy(),
             walked=crowd.walked_before + (crowd.walked - crowd.walked_before) * share,
-            speed=np.hypot(moved[:, 0], moved[:, 1]) / TICK_S,
+            velocity=moved / TICK_S,
         )
 
     def _step(self) -> None:

@@ -163,12 +163,14 @@ class World:
             raise ValueError(f"push must be 0 to 1, got {push}")
         number, self._entered = self._entered, self._entered + 1
         towards = np.subtract(stops[0].point, start)
-        heading = float(np.arctan2(towards[1], towards[0]))
+        there = not towards.any()  # who stands already faces anywhere
+        heading = number * 2.4 % (2 * np.pi) if there else float(np.arctan2(towards[1], towards[0]))
+        drift = 0.0 if there else speed
         self.crowd.append(
             number=number,
             position=start,
             before=start,
-            velocity=(speed * np.cos(heading), speed * np.sin(heading)),
+            velocity=(drift * np.cos(heading), drift * np.sin(heading)),
             heading=heading,
             walked=number * 0.37,  # so that people do not walk in step
             walked_before=number * 0.37,
