@@ -27,8 +27,8 @@ from streams.sim.crowds import Look, Values
 from streams.sim.truth import TruthEvent, TruthFlow
 
 SURGE_PEOPLE = 10
-SURGE_SHARE = 0.3
-SURGE_S = 1.0
+SURGE_SHARE = 0.15
+SURGE_S = 0.6
 QUEUE_PEOPLE = 20
 FLOW_WINDOW_S = 10.0
 

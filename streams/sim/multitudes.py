@@ -210,8 +210,8 @@ def standing_room(
 ) -> Points:
     """(n, 2) spots at most `count` people stand at inside a polygon, about `spacing_m` apart.
 
-    Those nearest to `around`, or to the middle of the crowd, on a shaken triangular lattice, clear of what blocks the way and
-    of the polygon's sides.
+    Those nearest to `around`, or to the middle of the crowd, on a shaken triangular lattice, clear of what
+    blocks the way and of the polygon's sides.
     """
     low, high = polygon.min(axis=0), polygon.max(axis=0)
     rows = np.arange(low[1], high[1], spacing_m * math.sqrt(3.0) / 2)
