@@ -35,11 +35,16 @@ def cycle_s(stage: Stage) -> float:
     return CYCLE_S if count is None or stage.seconds is None else stage.seconds / count
 
 
+def _few(stage: Stage, count: int, share: float) -> int:
+    """So many of `count` that they keep apart: fewer where a cycle is short and all come in less time."""
+    return round(count * share * min(1.0, cycle_s(stage) / 120.0))
+
+
 def opposing(stage: Stage, count: int) -> Script:
     """Two streams of together `count` people meet in a passage; calm: few people, or all one way."""
     near, far = stage.place.entries
     one_way = stage.calm and bool(stage.rng.random() < 0.5)
-    people = count if not stage.calm else round(count * (0.35 if one_way else 0.15))
+    people = count if not stage.calm else _few(stage, count, 0.3 if one_way else 0.14)
     push = float(stage.rng.uniform(0.05, 0.25))
     share = 1.0 if one_way else float(stage.rng.uniform(0.4, 0.6))
     done, total = 0, cycles(stage)
@@ -90,7 +95,7 @@ def leaving(stage: Stage, count: int) -> Script:
     while total is None or done < total:
         begin_s, whole_s = stage.time_s, cycle_s(stage)
         alarm_s = begin_s + float(stage.rng.uniform(0.1, 0.2)) * whole_s
-        yard, people = np.array(place.yard), round(0.4 * count) if stage.calm else count
+        yard, people = np.array(place.yard), _few(stage, count, 0.4) if stage.calm else count
         spots = standing_room(
             stage, yard, people, max(SPACING_M, 0.9 * math.sqrt(area(yard) / max(people, 1)))
         )

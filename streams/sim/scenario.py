@@ -278,7 +278,9 @@ def _build_up(stage: Stage, build_s: float, until_s: float) -> Script:
     for spot, after_s in zip(spots, arrivals, strict=True):
         if begin_s + after_s > stage.time_s:
             yield begin_s + after_s - stage.time_s
-        portals = stage.portals_to(_point(spot), stage.blocked)
+        middle = np.array(stage.place.crowd_centre)
+        while not len(portals := stage.portals_to(_point(spot), stage.blocked)):
+            spot = middle + (spot - middle) * 0.9  # noqa: PLW2901 - nobody can stand so near to a wall
         way_in, way_out = stage.rng.choice(portals, 2)
         away = way_in - spot
         if build_s < LONG_BUILD_S:  # no time to come from afar
