@@ -51,6 +51,8 @@ def address(spec: SceneSpec) -> str:
         "size": f"{spec.size[0]}x{spec.size[1]}",
         "fps": spec.fps,
     }
+    if spec.people is not None:
+        values["people"] = spec.people
     if spec.seconds is not None:
         values |= {"seconds": spec.seconds, "loop": 1}
     return f"sim://{spec.place}?{urlencode(values)}"

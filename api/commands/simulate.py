@@ -21,6 +21,10 @@ def add(app: typer.Typer) -> None:
                 "a minute of crowding, full HD",
                 "sharpeyes simulate crowding --seconds 60 --size 1920x1080 --out crowd.mp4",
             ),
+            (
+                "500 people leave a stadium at once",
+                "sharpeyes simulate evacuation --people 500 --seconds 120 --out out.mp4 --truth out.json",
+            ),
             ("as a camera on the network, until Ctrl-C", "sharpeyes simulate walk --rtsp 8554"),
         )
     )(simulate)
@@ -28,10 +32,17 @@ def add(app: typer.Typer) -> None:
 
 def simulate(  # noqa: PLR0913 - one parameter an option
     scenario: Annotated[
-        str, typer.Argument(help="walk, quiet, intrusion, line or crowding.", metavar="SCENARIO")
+        str,
+        typer.Argument(
+            help="walk, quiet, intrusion, line, crowding, counterflow, surge, bottleneck or evacuation.",
+            metavar="SCENARIO",
+        ),
     ],
     *,
-    place: Annotated[str, typer.Option(help="plaza, gate or platform.")] = "plaza",
+    place: Annotated[
+        str | None,
+        typer.Option(help="plaza, gate, platform, passage or stadium. Default: where the scenario plays."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Other seeds give other people and timing.")] = 0,
     seconds: Annotated[
         float | None,
@@ -41,6 +52,10 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     fps: Annotated[float, typer.Option(help="Pictures a second.")] = 25.0,
     out: Annotated[Path | None, typer.Option(help="Write the clip there (MP4, H.264).")] = None,
     truth: Annotated[Path | None, typer.Option(help="Write the truth there (JSON).")] = None,
+    people: Annotated[
+        int | None,
+        typer.Option(help="How many, up to 500: passers-by, or the crowd. Default: the scenario's own."),
+    ] = None,
     rtsp: Annotated[
         int | None,
         typer.Option(min=0, max=65535, metavar="PORT", help="Serve over RTSP (GStreamer); 0: any port."),
@@ -48,13 +63,15 @@ def simulate(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Make a simulated camera: a clip with its ground truth, or an RTSP stream."""
     from api import simulation
+    from streams.sim.scenario import SCENARIOS, known
     from streams.sim.spec import SceneSpec, parse_size
 
     if (out is None) == (rtsp is None):
         raise CommandError("say where to: --out FILE for a clip, or --rtsp PORT for a stream", USAGE)
     if truth is not None and out is None:
         raise CommandError("--truth goes with --out: a stream has no end to be told of", USAGE)
-    spec = SceneSpec(scenario, place, seed, parse_size(size), fps, seconds)
+    home = place or known(SCENARIOS, scenario, "scenario").home
+    spec = SceneSpec(scenario, home, seed, parse_size(size), fps, seconds, people)
     if out is not None:
         simulation.clip(spec, out, truth)
     elif rtsp is not None:

@@ -199,7 +199,7 @@ def _markings(picture: Image, place: Place, camera: Camera) -> None:
 def _standing_shadows(picture: Image, place: Place, camera: Camera, light: Light) -> None:
     """What the boxes shade of the ground."""
     mask = np.zeros(picture.shape[:2], np.uint8)
-    for box in place.boxes:
+    for box in (*place.boxes, *(panel for fence in place.fences for panel in fence.panels)):
         cast = np.array(light.towards) * light.reach * box.height_m
         outline = np.concatenate((box.base, box.base + cast))
         pixels = camera.project(outline) * picture.shape[1::-1]

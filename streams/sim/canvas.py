@@ -39,6 +39,11 @@ class Sprite:
         clear, half_clear = cv2.bitwise_not(cover), cv2.bitwise_not(half_cover)
         return cls(x, y, *(np.asarray(plane, np.uint8) for plane in (luma, clear, u, v, half_clear)))
 
+    @property
+    def planes(self) -> tuple[Plane, Plane, Plane, Plane, Plane]:
+        """All but the position."""
+        return self.luma, self.luma_clear, self.u, self.v, self.chroma_clear
+
     def within(self, size: tuple[int, int]) -> "Sprite | None":
         """The part inside a picture of even `size`, or None if there is none."""
         height, width = self.luma.shape

@@ -1,6 +1,7 @@
 """Simulated clips: an MP4 file, and what is true of it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -8,17 +9,37 @@ import numpy as np
 
 from streams.errors import SourceUrlError
 from streams.sim.camera import Camera, Points
+from streams.sim.chronicle import Chronicle
+from streams.sim.crowds import Look
 from streams.sim.encode import EncoderOptions, configure, video_frame
 from streams.sim.render import Renderer, Shot
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
-from streams.sim.truth import Box, Point, Truth, TruthEvent, TruthFrame, TruthPerson, TruthShape
+from streams.sim.truth import (
+    Box,
+    Point,
+    Truth,
+    TruthEvent,
+    TruthFlow,
+    TruthFrame,
+    TruthPerson,
+    TruthShape,
+)
 from streams.sim.witness import Witness
 
 Progress = Callable[[int, int], None]
 """Told after each picture: how many are done, and how many there are."""
 
 CLIP_CRF = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdTruth:
+    """What `Truth` also has of a crowd: looks, flows and moments; see there."""
+
+    looks: tuple[Look, ...]
+    flows: tuple[TruthFlow, ...]
+    moments: tuple[TruthEvent, ...]
 
 
 def write_clip(
@@ -52,8 +73,9 @@ def write_clip(
         raise ValueError(
             f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s"
         )
-    scene, witness = spec.scene(), Witness(spec.where)
+    scene, witness, chronicle = spec.scene(), Witness(spec.where), Chronicle(spec.where)
     scene.observe(witness)
+    scene.observe(chronicle)
     renderer = Renderer(spec.where, spec.seed, spec.size)
     frames = []
     with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -67,7 +89,14 @@ def write_clip(
             if progress is not None:
                 progress(done + 1, count)
         container.mux(stream.encode(None))
-    truth = _truth(spec, renderer.camera, frames, witness.events((count - 1) / spec.fps))
+    end_s = (count - 1) / spec.fps
+    truth = _truth(spec, renderer.camera, frames, witness.events(end_s))
+    truth = replace(
+        truth,
+        looks=chronicle.looks(end_s),
+        flows=chronicle.flows(end_s),
+        moments=chronicle.moments(end_s),
+    )
     if truth_path is not None:
         truth.save(truth_path)
     return truth
@@ -88,15 +117,29 @@ def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
     return witness.events(end_s)
 
 
+def crowd_truth(spec: SceneSpec) -> CrowdTruth:
+    """What is true of a scene's crowd, without drawing it.
+
+    Raises:
+        SourceUrlError: the scene has no end.
+    """
+    if spec.pictures is None:
+        raise SourceUrlError("only a scene with seconds has a whole truth")
+    scene, chronicle = spec.scene(), Chronicle(spec.where)
+    scene.observe(chronicle)
+    end_s = (spec.pictures - 1) / spec.fps
+    scene.at(end_s)
+    return CrowdTruth(chronicle.looks(end_s), chronicle.flows(end_s), chronicle.moments(end_s))
+
+
 def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
     people = []
     for one, visible in zip(shot.people, shot.visible, strict=True):
         box = _fractions(one.box, size)
         if box[0] < box[2] and box[1] < box[3]:
-            ground = moment.ground[one.row]
-            people.append(
-                TruthPerson(int(moment.number[one.row]), _rounded(ground, 3), box, round(visible, 3))
-            )
+            ground, velocity = (_rounded(of[one.row], 3) for of in (moment.ground, moment.velocity))
+            number = int(moment.number[one.row])
+            people.append(TruthPerson(number, ground, box, round(visible, 3), velocity))
     return TruthFrame(round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)))
 
 

@@ -32,17 +32,35 @@ class Density:
     worst_cell_per_m2: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """The cell around each person of a zone.
+
+    Attributes:
+        among: (n,) rows of the people inside the zone.
+        near: (n, n) bool, who of these is in whose cell, each in their own.
+        per_m2: (n,) persons per square metre of each cell.
+    """
+
+    among: NDArray[np.intp]
+    near: NDArray[np.bool_]
+    per_m2: NDArray[np.float64]
+
+
+def cells(people: Points, zone: Points) -> Cells:
+    """The cells of (n, 2) people in metres, wherever they are, within an (m, 2) zone."""
+    among = np.flatnonzero(inside(people, zone)) if len(people) else np.zeros(0, np.intp)
+    x, y = people[among].T
+    near = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 <= _RADIUS_M**2
+    share = np.maximum(_share_inside(people[among], zone), _LEAST_SHARE) if len(among) else np.ones(0)
+    return Cells(among, near, near.sum(axis=1) / np.minimum(CELL_M2 * share, area(zone)))
+
+
 def density(people: Points, zone: Points) -> Density:
     """Density of (n, 2) people in metres, wherever they are, within an (m, 2) zone."""
-    among = people[inside(people, zone)] if len(people) else people
-    count, floor = len(among), area(zone)
-    if not count:
-        return Density(0, 0.0, 0.0)
-    gap = among[:, None] - among
-    near = np.einsum("ijk,ijk->ij", gap, gap) <= _RADIUS_M**2
-    share = np.maximum(_share_inside(among, zone), _LEAST_SHARE)
-    worst = near.sum(axis=1) / np.minimum(CELL_M2 * share, floor)
-    return Density(count, count / floor, float(worst.max()))
+    found = cells(people, zone)
+    count = len(found.among)
+    return Density(count, count / area(zone), float(found.per_m2.max())) if count else Density(0, 0.0, 0.0)
 
 
 def _share_inside(centres: Points, zone: Points) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ class Figure:
     upright: float
 
 
-@lru_cache(maxsize=2400)
+@lru_cache(maxsize=4800)
 def figure(view: View) -> Figure:
     """The figure for a canonical view; drawn when first asked for, then kept: about 16 kB each.
 

@@ -73,3 +73,15 @@ def crossings(before: Points, after: Points, line: Points) -> NDArray[np.int8]:
     position = (at - start) @ along / (along @ along)
     crossed = ((was > 0) != (now > 0)) & (position >= 0.0) & (position <= 1.0)
     return np.where(crossed, np.where(was > 0, 1, -1), 0).astype(np.int8)
+
+
+def passed(before: Points, after: Points, segments: Segments) -> NDArray[np.bool_]:
+    """(n, m) whether the way from (n, 2) `before` to `after` properly crosses each of (m, 2, 2) segments."""
+    way, along = after - before, segments[:, 1] - segments[:, 0]
+    relative = segments[None, :, 0] - before[:, None]
+    turn = way[:, None, 0] * along[:, 1] - way[:, None, 1] * along[:, 0]
+    safe = np.where(turn == 0.0, np.inf, turn)
+    on_way = (relative[..., 0] * along[:, 1] - relative[..., 1] * along[:, 0]) / safe
+    on_segment = (relative[..., 0] * way[:, None, 1] - relative[..., 1] * way[:, None, 0]) / safe
+    hit = (on_way > 0.0) & (on_way <= 1.0) & (on_segment >= 0.0) & (on_segment <= 1.0)
+    return np.asarray(hit & (turn != 0.0), np.bool_)

@@ -21,6 +21,8 @@ SHARPNESS = 1.1
 LARGE_FROM_PX = 210.0
 LEAN_FROM = 0.1
 """People lean outwards in a wide picture's perspective; less than this, pixel per pixel, is not worth it."""
+LEAN_GRAIN = 64.0
+"""Steps per unit of lean, so that somebody who hardly moves looks the same in the next picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,7 @@ class Placed:
     width: int
     height: int
     lean: float
-    foot_y: float
+    foot_y: int
     shadow_matrix: NDArray[np.float64]
     shadow_box: Box
     depth_m: float
@@ -116,14 +118,14 @@ def lay_out(moment: Moment, outfits: list[Outfit], sight: Sight) -> list[Placed]
     flip = np.array([-1.0 if view.mirrored else 1.0 for view in views])
     places = _places(figures, feet[rows], scale, girth, flip)
     lean = upright[rows, 0] / -upright[rows, 1]
-    lean = np.where(np.abs(lean) < LEAN_FROM, 0.0, lean).tolist()
+    lean = np.where(np.abs(lean) < LEAN_FROM, 0.0, np.rint(lean * LEAN_GRAIN) / LEAN_GRAIN).tolist()
     shadows = _shadows(
         figures, feet[rows], _falls(moment.ground[rows], feet[rows], heights[rows], sight), flip
     )
     shadow_boxes = _boxes(figures, shadows)
     placed = [
         Placed(
-            int(row), views[k], figures[k], steps[k], *places[k], lean[k], float(feet[row, 1]),
+            int(row), views[k], figures[k], steps[k], *places[k], lean[k], round(float(feet[row, 1])),
             shadows[k], shadow_boxes[k], float(depth[row]),
         )
         for k, row in enumerate(rows)

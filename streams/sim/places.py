@@ -1,7 +1,9 @@
 """The places that simulated cameras look at: camera, walls, zones, line, entrances, and what stands there."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
@@ -56,13 +58,40 @@ class Box:
     low: Point
     high: Point
     height_m: float
-    kind: Literal["planter", "hedge", "post", "bench"]
+    kind: Literal["planter", "hedge", "post", "bench", "fence"]
 
     @property
     def base(self) -> Points:
         """(4, 2) float64 metres: corners counter-clockwise from `low`."""
         (x0, y0), (x1, y1) = self.low, self.high
         return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A straight barrier along an axis of the ground that nobody passes or climbs, from `start` to `end`."""
+
+    start: Point
+    end: Point
+    height_m: float = 1.1
+
+    def __post_init__(self) -> None:
+        if self.start[0] != self.end[0] and self.start[1] != self.end[1]:
+            raise ValueError(f"a fence goes along x or y, got {self.start} to {self.end}")
+
+    @property
+    def panels(self) -> tuple[Box, ...]:
+        """Pieces of at most 2 m, as things are drawn by their distance from the camera."""
+        start, end = np.array(self.start), np.array(self.end)
+        count = max(1, math.ceil(float(np.hypot(*(end - start))) / 2.0 - 1e-9))
+        ends = start + (end - start) * (np.arange(count + 1) / count)[:, None]
+        boxes = []
+        for first, last in pairwise(ends):
+            low, high = np.minimum(first, last) - 0.04, np.maximum(first, last) + 0.04
+            boxes.append(
+                Box((float(low[0]), float(low[1])), (float(high[0]), float(high[1])), self.height_m, "fence")
+            )
+        return tuple(boxes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +118,11 @@ class Place:
         crowd: where people may gather; its density is known.
         crowd_centre: middle of a crowd.
         line: guarded.
-        boxes, facades: what stands there.
+        boxes, facades, fences: what stands there.
+        gates: openings through which people leave a fenced area, whose inside is on their left; the first is
+            the narrowest.
+        entries: lines on which streams of people come in, or end.
+        yard: polygon in metres of the fenced area; empty without gates.
         lane: a strip drawn as asphalt or track bed: a polygon in metres, or empty.
         slab_m: size of the paving slabs.
     """
@@ -105,6 +138,10 @@ class Place:
     line: Line
     boxes: tuple[Box, ...] = ()
     facades: tuple[Facade, ...] = ()
+    fences: tuple[Fence, ...] = ()
+    gates: tuple[Line, ...] = ()
+    entries: tuple[Line, ...] = ()
+    yard: tuple[Point, ...] = ()
     lane: tuple[Point, ...] = ()
     slab_m: float = 1.0
 
@@ -115,9 +152,10 @@ class Place:
 
     @property
     def walls(self) -> Segments:
-        """(m, 2, 2) metres: sides of the boxes, and the facades."""
+        """(m, 2, 2) metres: sides of the boxes, the facades and the fences."""
         sides = [edges(box.base) for box in self.boxes]
         sides += [np.array([[facade.start, facade.end]], np.float64) for facade in self.facades]
+        sides += [np.array([[fence.start, fence.end]], np.float64) for fence in self.fences]
         return np.concatenate(sides) if sides else np.zeros((0, 2, 2))
 
     @property
@@ -209,5 +247,74 @@ _PLATFORM = Place(
     slab_m=0.6,
 )
 
-PLACES: Mapping[str, Place] = MappingProxyType({place.name: place for place in (_PLAZA, _GATE, _PLATFORM)})
+_PASSAGE = Place(
+    name="passage",
+    title="Walkway between barriers",
+    camera=Camera(height_m=8.0, tilt_deg=24.0, hfov_deg=60.0),
+    walkable=((-9.0, 10.0), (-4.0, 10.0), (-4.0, 25.0), (-12.0, 25.0)),
+    portals=(
+        (0.0, 3.0),
+        (0.0, 32.0),
+        (-9.0, 7.5),
+        (-14.0, 14.0),
+        (-18.0, 23.0),
+        (-5.5, 3.5),
+        (-7.0, 29.6),
+        (9.0, 7.5),
+        (17.0, 14.0),
+        (16.0, 23.0),
+        (7.0, 29.6),
+    ),
+    restricted=Zone("restricted", ((4.4, 12.5), (7.2, 12.5), (8.2, 17.0), (4.4, 17.0))),
+    crowd=Zone("passage", ((-2.5, 11.0), (2.5, 11.0), (2.5, 23.0), (-2.5, 23.0))),
+    crowd_centre=(0.0, 16.0),
+    line=Line("side-line", ((4.4, 20.5), (10.5, 20.5))),
+    fences=(Fence((-2.5, 3.5), (-2.5, 31.0)), Fence((2.5, 3.5), (2.5, 31.0))),
+    gates=(Line("passage-line", ((2.5, 17.0), (-2.5, 17.0))),),
+    entries=(Line("near-end", ((-2.2, 4.5), (2.2, 4.5))), Line("far-end", ((-2.2, 29.5), (2.2, 29.5)))),
+    slab_m=0.75,
+)
+
+_STADIUM = Place(
+    name="stadium",
+    title="Fenced forecourt of a stadium with its gates",
+    camera=Camera(height_m=9.0, tilt_deg=27.0, hfov_deg=66.0),
+    walkable=((-6.5, 13.0), (6.5, 13.0), (6.5, 24.0), (-6.5, 24.0)),
+    portals=(
+        (0.0, 3.0),
+        (1.0, 31.0),
+        (-1.0, 31.0),
+        (-17.0, 16.0),
+        (17.0, 16.0),
+        (-17.0, 21.0),
+        (17.0, 22.0),
+        (-15.0, 28.0),
+        (15.0, 28.0),
+    ),
+    restricted=Zone("restricted", ((-13.0, 20.5), (-9.5, 20.5), (-9.5, 25.0), (-14.0, 25.0))),
+    crowd=Zone("forecourt", ((-5.0, 11.0), (5.0, 11.0), (5.0, 20.0), (-5.0, 20.0))),
+    crowd_centre=(0.0, 15.0),
+    line=Line("side-line", ((9.5, 20.0), (13.5, 20.0))),
+    fences=(
+        Fence((-8.0, 11.0), (-1.2, 11.0)),
+        Fence((1.2, 11.0), (8.0, 11.0)),
+        Fence((-8.0, 11.0), (-8.0, 14.5)),
+        Fence((-8.0, 17.5), (-8.0, 26.0)),
+        Fence((8.0, 11.0), (8.0, 14.5)),
+        Fence((8.0, 17.5), (8.0, 26.0)),
+        Fence((-8.0, 26.0), (-2.0, 26.0)),
+        Fence((2.0, 26.0), (8.0, 26.0)),
+    ),
+    gates=(
+        Line("front-gate", ((-1.2, 11.0), (1.2, 11.0))),
+        Line("left-gate", ((-8.0, 17.5), (-8.0, 14.5))),
+        Line("right-gate", ((8.0, 14.5), (8.0, 17.5))),
+        Line("back-gate", ((2.0, 26.0), (-2.0, 26.0))),
+    ),
+    entries=(Line("way-in", ((-3.0, 30.0), (3.0, 30.0))), Line("way-out", ((-4.0, 3.0), (4.0, 3.0)))),
+    yard=((-8.0, 11.0), (8.0, 11.0), (8.0, 26.0), (-8.0, 26.0)),
+)
+
+_ALL = (_PLAZA, _GATE, _PLATFORM, _PASSAGE, _STADIUM)
+PLACES: Mapping[str, Place] = MappingProxyType({place.name: place for place in _ALL})
 """Every place by its name."""

@@ -69,6 +69,7 @@ class Renderer:
         self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint32]]] = {}
         self._paint: dict[tuple[int, View, int], NDArray[np.uint8]] = {}
         self._paint_bytes = 0
+        self._sprites: dict[int, tuple[object, Sprite]] = {}
         self._noise = _noise_bank(seed, size) if sensor_noise else None
 
     def shoot(self, moment: Moment, *, visibility: bool = False) -> Shot:
@@ -104,7 +105,7 @@ class Renderer:
 
     def _furniture(self, place: Place) -> list[tuple[float, Sprite | None]]:
         things: list[tuple[float, Sprite | None]] = []
-        for box in place.boxes:
+        for box in (*place.boxes, *(panel for fence in place.fences for panel in fence.panels)):
             sprite = box_sprite(box, self.camera, self._light, self.size, PEDESTAL)
             if sprite is not None:
                 depth = float(self.camera.depth(box.base.mean(axis=0)[None])[0])
@@ -116,25 +117,39 @@ class Renderer:
         numbers = set(moment.number.tolist())
         for gone in [number for number in self._wardrobe if number not in numbers]:
             del self._wardrobe[gone]
+            self._sprites.pop(gone, None)
         for number in numbers - self._wardrobe.keys():
             clothes = outfit(self._seed, number)
             self._wardrobe[number] = (clothes, colour_table(clothes, self._light, PEDESTAL))
 
     def _sprite(self, one: Placed, number: int) -> Sprite | None:
-        painted = self._painted(one, number)
+        """The figure's piece of picture; kept while the person's view stays, as in a crowd that stands."""
         left, top, right, bottom = (math.floor(edge) for edge in one.frame)
         x, y = left & ~1, top & ~1
-        layers = np.zeros(((bottom - y + 2) & ~1, (right - x + 2) & ~1, 4), np.uint8)
+        shape = ((bottom - y + 2) & ~1, (right - x + 2) & ~1)
+        inner = (one.x - x, one.y - y, one.width, one.height)
+        key = (one.view, one.lean, one.foot_y - one.y if one.lean else 0.0, shape, inner)
+        kept = self._sprites.get(number)
+        if kept is None or kept[0] != key:
+            kept = self._sprites[number] = (key, self._drawn(one, number, shape, inner))
+        sprite = kept[1]
+        return Sprite(x, y, *sprite.planes).within(self.size)
+
+    def _drawn(
+        self, one: Placed, number: int, shape: tuple[int, int], at: tuple[int, int, int, int]
+    ) -> Sprite:
+        painted = self._painted(one, number)
+        layers = np.zeros((*shape, 4), np.uint8)
+        x, y, width, height = at
         if one.lean == 0.0:
-            inner = layers[one.y - y : one.y - y + one.height, one.x - x : one.x - x + one.width]
-            cv2.resize(painted, (one.width, one.height), dst=inner, interpolation=cv2.INTER_LINEAR)
+            inner = layers[y : y + height, x : x + width]
+            cv2.resize(painted, (width, height), dst=inner, interpolation=cv2.INTER_LINEAR)
         else:
-            wide, high = one.width / painted.shape[1], one.height / painted.shape[0]
-            shift = one.x - x + one.lean * (one.foot_y - one.y)
-            matrix = np.array([[wide, -one.lean * high, shift], [0.0, high, one.y - y]])
-            size = (layers.shape[1], layers.shape[0])
-            cv2.warpAffine(painted, matrix, size, dst=layers, flags=cv2.INTER_LINEAR)
-        return Sprite.from_layers(layers, x, y).within(self.size)
+            wide, high = width / painted.shape[1], height / painted.shape[0]
+            shift = x + one.lean * (one.foot_y - one.y)
+            matrix = np.array([[wide, -one.lean * high, shift], [0.0, high, y]])
+            cv2.warpAffine(painted, matrix, shape[::-1], dst=layers, flags=cv2.INTER_LINEAR)
+        return Sprite.from_layers(layers, 0, 0)
 
     def _painted(self, one: Placed, number: int) -> NDArray[np.uint8]:
         """The figure in the person's colours; kept, as the same poses come again with every stride."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from streams.errors import SourceUrlError
+from streams.sim import multitudes
 from streams.sim.geometry import Points
 from streams.sim.places import PLACES, Point
 from streams.sim.scene import Scene, Script, Stage
@@ -25,12 +26,38 @@ Plot = Callable[[Stage, Stage, int], tuple[Script, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A kind of scene: its name, one line for people, and its plot."""
+    """A kind of scene.
+
+    Attributes:
+        name: as in `sim://place?scenario=name`.
+        title: one line for people.
+        plot: its scripts.
+        passers_by: how many people unless told otherwise: passers-by, or the crowd where that is all.
+        places: where it can play, the first unless told otherwise; empty for everywhere.
+        calms: whether every `CALM_EVERY`th seed gives a crowd that keeps within safe limits.
+    """
 
     name: str
     title: str
     plot: Plot
     passers_by: int
+    places: tuple[str, ...] = ()
+    calms: bool = False
+
+    def check_place(self, place: str) -> None:
+        """Raise `SourceUrlError` where the scenario cannot play at `place`."""
+        if self.places and place not in self.places:
+            raise SourceUrlError(f"{self.name} plays at {' or '.join(self.places)}, not at {place}")
+
+    @property
+    def home(self) -> str:
+        """The place it plays at unless told otherwise."""
+        return self.places[0] if self.places else "plaza"
+
+
+MAX_PEOPLE = 500
+CALM_EVERY = 5
+"""Seeds 4, 9, 14 ... of a scenario that `calms`: what happens then is no danger, and no event."""
 
 
 _SCENARIOS: dict[str, Scenario] = {}
@@ -38,11 +65,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(_SCENARIOS)
 """Every scenario by its name."""
 
 
-def scenario(name: str, title: str, passers_by: int) -> Callable[[Plot], Plot]:
-    """Register a plot as a scenario with so many passers-by unless told otherwise."""
+def scenario(
+    name: str, title: str, passers_by: int, places: tuple[str, ...] = (), *, calms: bool = False
+) -> Callable[[Plot], Plot]:
+    """Register a plot as a scenario; see `Scenario` for what it takes."""
 
     def register(plot: Plot) -> Plot:
-        _SCENARIOS[name] = Scenario(name, title, plot, passers_by)
+        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms)
         return plot
 
     return register
@@ -66,20 +95,22 @@ def build(
         people: how many passers-by there are on average; None for the scenario's own number.
 
     Raises:
-        SourceUrlError: no such scenario or place, or a number out of its range.
+        SourceUrlError: no such scenario or place, or not there, or a number out of its range.
     """
     plot = known(SCENARIOS, name, "scenario")
     where = known(PLACES, place, "place")
+    plot.check_place(place)
     count = plot.passers_by if people is None else people
-    if not 0 <= count <= 400:
-        raise SourceUrlError(f"people must be 0 to 400, got {count}")
+    if not 0 <= count <= MAX_PEOPLE:
+        raise SourceUrlError(f"people must be 0 to {MAX_PEOPLE}, got {count}")
     if seconds is not None and not seconds > 0:
         raise SourceUrlError(f"seconds must be positive, got {seconds}")
     if seed < 0:
         raise SourceUrlError(f"seed must not be negative, got {seed}")
     world = World(where.walls, where.courtesy)
+    calm = plot.calms and seed % CALM_EVERY == CALM_EVERY - 1
     passing, acting = (
-        Stage(where, world, np.random.Generator(np.random.PCG64(sequence)), seconds)
+        Stage(where, world, np.random.Generator(np.random.PCG64(sequence)), seconds, calm=calm)
         for sequence in np.random.SeedSequence(seed).spawn(2)
     )
     return Scene(where, world, plot.plot(passing, acting, count))
@@ -209,13 +240,19 @@ def visiting(stage: Stage) -> Script:
         yield (1.0 - VISIT_AFTER) * cycle_s
 
 
-@scenario("crowding", "A crowd builds up to 4 to 5 persons per square metre, holds, dissolves", passers_by=4)
+@scenario(
+    "crowding",
+    "A crowd builds up to 6 or 7 persons per square metre, holds, dissolves",
+    passers_by=4,
+    calms=True,
+)
 def crowding(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """Passers-by, and crowds that come and go."""
     return passing(stage, count), gathering(acts)
 
 
-CROWD = 62
+CROWD = 100
+CALM_CROWD = 45
 CYCLE_S = 75.0
 LONG_BUILD_S = 20.0
 
@@ -234,13 +271,16 @@ def gathering(stage: Stage) -> Script:
 
 def _build_up(stage: Stage, build_s: float, until_s: float) -> Script:
     """Within about `build_s` seconds all come to their spots, where they stay until about `until_s`."""
-    arrivals = np.sort(stage.rng.beta(1.2, 1.6, CROWD)) * max(build_s - 6.0, 2.0)
-    spots = crowd_spots(stage.rng, CROWD) + np.array(stage.place.crowd_centre)
+    count, tightness_m = (CALM_CROWD, 0.52) if stage.calm else (CROWD, float(stage.rng.uniform(0.19, 0.205)))
+    arrivals = np.sort(stage.rng.beta(1.2, 1.6, count)) * max(build_s - 6.0, 2.0)
+    spots = crowd_spots(stage.rng, count, tightness_m) + np.array(stage.place.crowd_centre)
     begin_s = stage.time_s
     for spot, after_s in zip(spots, arrivals, strict=True):
         if begin_s + after_s > stage.time_s:
             yield begin_s + after_s - stage.time_s
-        portals = stage.portals_to(_point(spot), stage.blocked)
+        middle = np.array(stage.place.crowd_centre)
+        while not len(portals := stage.portals_to(_point(spot), stage.blocked)):
+            spot = middle + (spot - middle) * 0.9  # noqa: PLW2901 - nobody can stand so near to a wall
         way_in, way_out = stage.rng.choice(portals, 2)
         away = way_in - spot
         if build_s < LONG_BUILD_S:  # no time to come from afar
@@ -254,13 +294,58 @@ def _build_up(stage: Stage, build_s: float, until_s: float) -> Script:
         )
 
 
-def crowd_spots(rng: np.random.Generator, count: int) -> Points:
-    """(count, 2) metres around a centre, dense inside: a sunflower's spiral (Vogel 1979), a little shaken."""
+def crowd_spots(rng: np.random.Generator, count: int, tightness_m: float) -> Points:
+    """(count, 2) metres around a centre, dense inside: a sunflower's spiral (Vogel 1979), a little shaken.
+
+    `tightness_m` is the innermost's distance: 0.23 makes 5 persons per square metre in the middle, 0.193 7.
+    """
     k = np.arange(count) + 0.5
-    radius = 0.23 * k**0.53
+    radius = tightness_m * k**0.53
     angle = k * np.pi * (3.0 - np.sqrt(5.0))
     spiral = np.stack((radius * np.cos(angle), radius * np.sin(angle)), axis=1)
     return np.asarray(spiral + rng.normal(0.0, 0.04, spiral.shape), np.float64)
+
+
+@scenario(
+    "counterflow",
+    "Two dense streams meet in a passage: lanes or a jam",
+    passers_by=450,
+    places=("passage",),
+    calms=True,
+)
+def counterflow(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """`count` people in two streams against each other."""
+    return (multitudes.opposing(acts, count),)
+
+
+@scenario("surge", "A crowd suddenly runs, away from a point or towards one", passers_by=90, calms=True)
+def surge(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """A crowd of at most `count`, as far as the place has room for it."""
+    return (multitudes.bolting(acts, count),)
+
+
+@scenario(
+    "bottleneck",
+    "More people come to a gate than it passes: a queue, stop-and-go",
+    passers_by=400,
+    places=("stadium",),
+    calms=True,
+)
+def bottleneck(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """At most `count` people a cycle squeeze through a gate."""
+    return (multitudes.queueing(acts, count),)
+
+
+@scenario(
+    "evacuation",
+    "Hundreds leave a fenced area through its gates at once",
+    passers_by=340,
+    places=("stadium",),
+    calms=True,
+)
+def evacuation(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """`count` people leave at once."""
+    return (multitudes.leaving(acts, count),)
 
 
 def _point(at: Points) -> Point:

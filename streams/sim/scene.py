@@ -30,7 +30,7 @@ class Moment:
         ground: (n, 2) float64 metres.
         heading: (n,) radians counter-clockwise from the x axis.
         walked: (n,) metres walked so far, which drives the gait.
-        speed: (n,) metres per second.
+        velocity: (n, 2) metres per second, over the last step.
     """
 
     time_s: float
@@ -38,7 +38,12 @@ class Moment:
     ground: Points
     heading: NDArray[np.float64]
     walked: NDArray[np.float64]
-    speed: NDArray[np.float64]
+    velocity: Points
+
+    @property
+    def speed(self) -> NDArray[np.float64]:
+        """(n,) metres per second."""
+        return np.hypot(self.velocity[:, 0], self.velocity[:, 1])
 
     def __len__(self) -> int:
         return len(self.number)
@@ -51,13 +56,23 @@ class Stage:
         place: where it plays.
         rng: the script's own random numbers.
         seconds: how long the scene lasts; None for ever.
+        calm: whether a crowd is to keep within safe limits this time.
         blocked: (m, 2, 2) walls, sides of the restricted zone and guarded line: what passers-by avoid.
     """
 
-    def __init__(self, place: Place, world: World, rng: np.random.Generator, seconds: float | None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        world: World,
+        rng: np.random.Generator,
+        seconds: float | None,
+        *,
+        calm: bool = False,
+    ) -> None:
         self.place = place
         self.rng = rng
         self.seconds = seconds
+        self.calm = calm
         self._world = world
         self.blocked = np.concatenate((place.walls, place.courtesy))
         self._spots = self._clear_spots()
@@ -72,13 +87,26 @@ class Stage:
         """Seconds until the scene ends; infinite for an endless one."""
         return float("inf") if self.seconds is None else self.seconds - self.time_s
 
-    def send(self, start: Point, *stops: Stop, free: bool = False, speed: float | None = None) -> None:
+    def has_room(self, point: Point, gap_m: float) -> bool:
+        """Whether nobody is nearer than `gap_m` to `point`."""
+        gap = self._world.crowd.position - point
+        return not (np.einsum("nk,nk->n", gap, gap) < gap_m**2).any()
+
+    def send(
+        self,
+        start: Point,
+        *stops: Stop,
+        free: bool = False,
+        speed: float | None = None,
+        push: float = 1.0,
+    ) -> None:
         """Send somebody from `start` along `stops` at a walking speed of their own.
 
         Speeds follow [HM95]: normal around 1.34 m/s with a deviation of 0.26 m/s, here kept in 0.9 to 1.8.
+        `push` is the share of it that is kept however dense it is ahead.
         """
         own = speed or float(np.clip(self.rng.normal(1.34, 0.26), 0.9, 1.8))
-        self._world.enter(start, stops, speed=own, free=free)
+        self._world.enter(start, stops, speed=own, free=free, push=push)
 
     def stroll(self, *, under_way: bool = False) -> None:
         """Send somebody across the place, clear of restricted zone, guarded line and walls.
@@ -192,7 +220,7 @@ class Scene:
             ground=crowd.before + moved * share,
             heading=crowd.heading.copy(),
             walked=crowd.walked_before + (crowd.walked - crowd.walked_before) * share,
-            speed=np.hypot(moved[:, 0], moved[:, 1]) / TICK_S,
+            velocity=moved / TICK_S,
         )
 
     def _step(self) -> None:

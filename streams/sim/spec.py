@@ -2,13 +2,13 @@
 
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from streams.errors import SourceUrlError
 from streams.sim.places import PLACES, Place
-from streams.sim.scenario import SCENARIOS, build, known
+from streams.sim.scenario import MAX_PEOPLE, SCENARIOS, build, known
 from streams.sim.scene import Scene
 
 MAX_SECONDS = 24 * 3600.0
@@ -26,7 +26,7 @@ class SceneSpec:
         size: width and height in pixels, even.
         fps: pictures a second, 1 to 60.
         seconds: how long; None for an endless scene.
-        people: passers-by on average; None for the scenario's own number.
+        people: passers-by on average, or the crowd of a scenario that is one; None for its own number.
 
     Raises:
         SourceUrlError: a value is not possible; the message names what is.
@@ -41,8 +41,8 @@ class SceneSpec:
     people: int | None = None
 
     def __post_init__(self) -> None:
-        known(SCENARIOS, self.scenario, "scenario")
         known(PLACES, self.place, "place")
+        known(SCENARIOS, self.scenario, "scenario").check_place(self.place)
         width, height = self.size
         if width % 2 or height % 2 or not (64 <= width <= 3840 and 64 <= height <= 2160):
             raise SourceUrlError(f"size must be even and 64x64 to 3840x2160, got {width}x{height}")
@@ -52,8 +52,8 @@ class SceneSpec:
             raise SourceUrlError(f"seconds must be one picture's to {MAX_SECONDS:.0f}, got {self.seconds}")
         if self.seed < 0:
             raise SourceUrlError(f"seed must not be negative, got {self.seed}")
-        if self.people is not None and not 0 <= self.people <= 400:
-            raise SourceUrlError(f"people must be 0 to 400, got {self.people}")
+        if self.people is not None and not 0 <= self.people <= MAX_PEOPLE:
+            raise SourceUrlError(f"people must be 0 to {MAX_PEOPLE}, got {self.people}")
 
     @property
     def where(self) -> Place:
@@ -111,7 +111,8 @@ def parse_address(url: str) -> Address:
     loop = bool(values.pop("loop", False))
     if loop and "seconds" not in values:
         raise SourceUrlError("loop=1 needs seconds=S: without it the scene never ends anyway")
-    return Address(replace(SceneSpec(place=parts.hostname or "plaza"), **values), loop)
+    plot = known(SCENARIOS, values.get("scenario", "walk"), "scenario")
+    return Address(SceneSpec(place=parts.hostname or plot.home, **values), loop)
 
 
 def parse_size(text: str) -> tuple[int, int]:

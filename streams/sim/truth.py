@@ -1,6 +1,7 @@
 """What is true of a simulated clip: its camera, zones, every person in every picture, and every event."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.sim.crowds import Look
 from streams.sim.density import Density, density
 
 VERSION = 1
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
+Kind = Literal[
+    "hazard.intrusion",
+    "hazard.line",
+    "crowd.density",
+    "crowd.counterflow",
+    "crowd.surge",
+    "crowd.flow",
+    "crowd.pressure",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +37,14 @@ class TruthPerson:
         ground: (x, y) metres.
         box: left, top, right, bottom, fractions of the picture within [0, 1].
         visible: share of the figure that is in the picture and not hidden by others, 0 to 1.
+        velocity: (x, y) metres per second on the ground; None if not written down.
     """
 
     actor: int
     ground: Point
     box: Box
     visible: float
+    velocity: Point | None = None
 
     def __post_init__(self) -> None:
         left, top, right, bottom = self.box
@@ -59,25 +72,52 @@ class TruthShape:
 
 
 @dataclass(frozen=True, slots=True)
+class TruthFlow:
+    """Who crossed a line on the ground.
+
+    Attributes:
+        id: of the line.
+        ground: its ends in metres.
+        right_s, left_s: when somebody crossed from its left to its right (outwards), and back; rising.
+    """
+
+    id: str
+    ground: tuple[Point, Point]
+    right_s: tuple[float, ...]
+    left_s: tuple[float, ...]
+
+    @property
+    def width_m(self) -> float:
+        """Length of the line."""
+        return math.dist(*self.ground)
+
+
+@dataclass(frozen=True, slots=True)
 class TruthEvent:
     """Something that happened.
 
     Attributes:
-        kind: as in the events that the node sends: `hazard.intrusion`, `hazard.line`, `crowd.density`.
+        kind: as in the events that the node sends.
         zone: id of the zone or line.
         begin_s, end_s: presentation times; equal for a crossing. What was not over ends with the clip.
         people: the most people at once, for an intrusion.
         direction: which way a line was crossed: `right` is from its left to its right.
         worst_cell_per_m2: the highest density in a 4 m2 cell.
+        level: 4 to 1, of a moment that lasts while it is at least so bad.
+        peak: the highest value in a moment; see `moments` for what of.
+        sign: what told of a bad flow.
     """
 
-    kind: Literal["hazard.intrusion", "hazard.line", "crowd.density"]
+    kind: Kind
     zone: str
     begin_s: float
     end_s: float
     people: int | None = None
     direction: Literal["left", "right"] | None = None
     worst_cell_per_m2: float | None = None
+    level: int | None = None
+    peak: float | None = None
+    sign: Literal["over_capacity", "stop_and_go"] | None = None
 
     def __post_init__(self) -> None:
         if self.end_s < self.begin_s:
@@ -93,7 +133,10 @@ class Truth:
         homography: 3 x 3, homogeneous image fractions to homogeneous ground metres.
         zones, lines: as a camera's configuration would declare them.
         frames: in order of time.
-        events: in order of their beginning.
+        events: in order of their beginning: hazards, and times when the worst cell has 2 persons per m2.
+        looks: the crowd zone five times a second, people beyond the picture and hidden ones included.
+        flows: through the place's gates.
+        moments: of danger in the crowd, one event a level, in order of their beginning; see `moments`.
     """
 
     place: str
@@ -107,6 +150,9 @@ class Truth:
     lines: tuple[TruthShape, ...]
     frames: tuple[TruthFrame, ...]
     events: tuple[TruthEvent, ...]
+    looks: tuple[Look, ...] = ()
+    flows: tuple[TruthFlow, ...] = ()
+    moments: tuple[TruthEvent, ...] = ()
 
     def to_ground(self, image: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 2) metres on the ground of (n, 2) image fractions."""
@@ -135,6 +181,11 @@ class Truth:
             "zones": [_shape_json(zone) for zone in self.zones],
             "lines": [_shape_json(line) for line in self.lines],
             "events": [_event_json(event) for event in self.events],
+            "moments": [_event_json(moment) for moment in self.moments],
+            "flows": [_flow_json(flow) for flow in self.flows],
+            "looks": {
+                name: [getattr(one, name) for one in self.looks] for name in Look.__slots__ if self.looks
+            },
         }
         frames = ",\n".join(json.dumps(_frame_json(frame), separators=(",", ":")) for frame in self.frames)
         path.write_text(
@@ -168,7 +219,19 @@ def _truth(data: Mapping[str, Any]) -> Truth:
         lines=tuple(_shape(line) for line in data["lines"]),
         frames=tuple(_frame(frame) for frame in data["frames"]),
         events=tuple(TruthEvent(**event) for event in data["events"]),
+        looks=tuple(Look(*values) for values in zip(*data.get("looks", {}).values(), strict=True)),
+        flows=tuple(_flow(flow) for flow in data.get("flows", ())),
+        moments=tuple(TruthEvent(**moment) for moment in data.get("moments", ())),
     )
+
+
+def _flow_json(flow: TruthFlow) -> dict[str, object]:
+    return {name: getattr(flow, name) for name in TruthFlow.__slots__}
+
+
+def _flow(data: Mapping[str, Any]) -> TruthFlow:
+    start, end = (tuple(point) for point in data["ground"])
+    return TruthFlow(data["id"], (start, end), tuple(data["right_s"]), tuple(data["left_s"]))
 
 
 def _shape_json(shape: TruthShape) -> dict[str, object]:
@@ -185,8 +248,9 @@ def _event_json(event: TruthEvent) -> dict[str, object]:
 
 
 def _frame_json(frame: TruthFrame) -> dict[str, object]:
-    people = [
+    people: list[dict[str, object]] = [
         {"actor": one.actor, "ground": one.ground, "box": one.box, "visible": one.visible}
+        | ({} if one.velocity is None else {"velocity": one.velocity})
         for one in frame.people
     ]
     return {"pts_s": frame.pts_s, "people": people}
@@ -194,7 +258,13 @@ def _frame_json(frame: TruthFrame) -> dict[str, object]:
 
 def _frame(data: Mapping[str, Any]) -> TruthFrame:
     people = (
-        TruthPerson(one["actor"], tuple(one["ground"]), tuple(one["box"]), one["visible"])
+        TruthPerson(
+            one["actor"],
+            tuple(one["ground"]),
+            tuple(one["box"]),
+            one["visible"],
+            tuple(one["velocity"]) if "velocity" in one else None,
+        )
         for one in data["people"]
     )
     return TruthFrame(data["pts_s"], tuple(people))

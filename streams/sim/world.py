@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.sim import forces
-from streams.sim.geometry import Points, Segments, offsets
+from streams.sim.geometry import Points, Segments, offsets, passed
 
 TICK_S = 0.04
 """Step of the simulation in seconds."""
 BODY_RADIUS_M = 0.2
 WALL_GAP_M = 0.15
 """Nobody's centre comes nearer to a wall. A step is shorter than this, so no wall is jumped."""
-MAX_SPEED_M_S = 3.0
+MAX_SPEED_M_S = 3.5
 ARRIVED_M = 0.35
 STOPS_WITHIN_M = 1.0
 """Who is to stand at a stop slows down from here, others pass at `ARRIVED_M`."""
@@ -37,11 +37,15 @@ class Stop:
         point: (x, y) metres.
         wait_s: how long to stand there.
         until_s: scene time to stand there until, or to give up trying to get there; None is no such time.
+        across: another point, if anywhere on the straight line between the two will do, as in a gate.
+        speed: desired speed on the way there and from then on, in metres per second; None for as before.
     """
 
     point: tuple[float, float]
     wait_s: float = 0.0
     until_s: float | None = None
+    across: tuple[float, float] | None = None
+    speed: float | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +59,8 @@ class Crowd:
         heading: radians counter-clockwise from the x axis.
         walked, walked_before: metres since the person came in.
         speed: desired walking speed in metres per second.
-        goal: (n, 2) metres.
+        push: share of the desired speed that is kept however dense it is ahead; 1 slows down for nobody.
+        goal, goal_end: (n, 2) metres; where one is, anywhere between them will do.
         leave_s: scene time to go on to the next stop; NaN while not standing and without a time-out.
         standing: whether the person stands at the goal.
         free: whether the person ignores the courtesy walls (restricted zones, guarded lines).
@@ -69,13 +74,26 @@ class Crowd:
     walked: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     walked_before: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     speed: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    push: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     goal: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    goal_end: Points = field(default_factory=lambda: np.zeros((0, 2)))
     leave_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     standing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     free: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __len__(self) -> int:
         return len(self.number)
+
+    @property
+    def target(self) -> Points:
+        """(n, 2) metres: the nearest point of everybody's goal."""
+        wide = self.goal_end != self.goal
+        if not wide.any():
+            return self.goal
+        along = self.goal_end - self.goal
+        length = np.maximum(np.einsum("nk,nk->n", along, along), 1e-9)
+        share = np.einsum("nk,nk->n", self.position - self.goal, along) / length
+        return np.asarray(self.goal + along * np.clip(share, 0.0, 1.0)[:, None], np.float64)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Drop the rows where (n,) `mask` is false."""
@@ -115,7 +133,13 @@ class World:
         return self.ticks * TICK_S
 
     def enter(
-        self, start: tuple[float, float], errand: Iterable[Stop], *, speed: float, free: bool = False
+        self,
+        start: tuple[float, float],
+        errand: Iterable[Stop],
+        *,
+        speed: float,
+        free: bool = False,
+        push: float = 1.0,
     ) -> int:
         """Let somebody in who leaves the world after the errand's last stop.
 
@@ -124,6 +148,7 @@ class World:
             errand: stops in order, at least one.
             speed: desired walking speed in metres per second, at most what the time step allows.
             free: whether to ignore courtesy walls.
+            push: 0 to 1, share of the desired speed that is kept however dense it is ahead.
 
         Returns:
             The person's number.
@@ -131,21 +156,28 @@ class World:
         stops = deque(errand)
         if not stops:
             raise ValueError("an errand needs at least one stop")
-        if not 0 < speed * forces.MAX_SPEED_RATIO <= MAX_SPEED_M_S:
-            raise ValueError(f"speed must be positive and at most {MAX_SPEED_M_S} / 1.3, got {speed}")
+        for pace in (speed, *(stop.speed for stop in stops if stop.speed is not None)):
+            if not 0 < pace * forces.MAX_SPEED_RATIO <= MAX_SPEED_M_S:
+                raise ValueError(f"speed must be positive and at most {MAX_SPEED_M_S} / 1.3, got {pace}")
+        if not 0 <= push <= 1:
+            raise ValueError(f"push must be 0 to 1, got {push}")
         number, self._entered = self._entered, self._entered + 1
         towards = np.subtract(stops[0].point, start)
-        heading = float(np.arctan2(towards[1], towards[0]))
+        there = not towards.any()  # who stands already faces anywhere
+        heading = number * 2.4 % (2 * np.pi) if there else float(np.arctan2(towards[1], towards[0]))
+        drift = 0.0 if there else speed
         self.crowd.append(
             number=number,
             position=start,
             before=start,
-            velocity=(speed * np.cos(heading), speed * np.sin(heading)),
+            velocity=(drift * np.cos(heading), drift * np.sin(heading)),
             heading=heading,
             walked=number * 0.37,  # so that people do not walk in step
             walked_before=number * 0.37,
-            speed=speed,
+            speed=stops[0].speed or speed,
+            push=push,
             goal=stops[0].point,
+            goal_end=stops[0].across or stops[0].point,
             leave_s=np.nan if stops[0].until_s is None else stops[0].until_s,
             standing=False,
             free=free,
@@ -163,31 +195,48 @@ class World:
             self._follow_errands(crowd)
 
     def _move(self, crowd: Crowd) -> None:
-        to_goal = crowd.goal - crowd.position
-        distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
-        pace = np.where(crowd.standing, np.minimum(distance / SETTLING_S, crowd.speed), crowd.speed)
-        desired = to_goal * (pace / np.maximum(distance, 1e-6))[:, None]
-        acceleration = forces.driving_forces(crowd.velocity, desired)
+        to_goal = crowd.target - crowd.position
+        ahead = self._ahead(crowd, to_goal)
+        acceleration = forces.driving_forces(crowd.velocity, self._desired(crowd, to_goal, ahead))
         concerned = self._solid | ~crowd.free[:, None]
         away = offsets(crowd.position, self._walls)
         away[~concerned] = np.inf
         acceleration += forces.wall_forces(away)
         radius = np.full(len(crowd), BODY_RADIUS_M)
-        ease = np.where(crowd.standing, 0.9, 0.0)
+        ease = np.where(crowd.standing, 0.9, forces.closeness(ahead, crowd.push))
         acceleration += forces.pair_forces(crowd.position, crowd.velocity, radius, ease)
 
         velocity = crowd.velocity + acceleration * TICK_S
         speed = np.hypot(velocity[:, 0], velocity[:, 1])
         limit = crowd.speed * forces.MAX_SPEED_RATIO
         velocity *= np.minimum(1.0, limit / np.maximum(speed, 1e-9))[:, None]
-        position = crowd.position + velocity * TICK_S
+        position = forces.give_way(crowd.position + velocity * TICK_S, limit * TICK_S / 2)
         if (np.abs(away).max(axis=-1) < WALL_GAP_M + MAX_SPEED_M_S * TICK_S).any():
             position = forces.keep_out(position, self._walls, WALL_GAP_M, concerned)
+            through = passed(crowd.position, position, self._walls) & concerned
+            position[through.any(axis=1)] = crowd.position[through.any(axis=1)]
         crowd.velocity = np.round(velocity * GRAIN) / GRAIN
         crowd.position = np.round(position * GRAIN) / GRAIN
         moved = crowd.position - crowd.before
         crowd.walked = crowd.walked + np.hypot(moved[:, 0], moved[:, 1])
         self._turn(crowd, np.minimum(speed, limit))
+
+    @staticmethod
+    def _desired(crowd: Crowd, to_goal: Points, ahead: NDArray[np.float64]) -> Points:
+        """(n, 2) metres per second at which everybody would go now, with (n,) persons per m2 `ahead`."""
+        distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
+        keeps = np.where(ahead > 0.0, np.maximum(forces.slowing(ahead), crowd.push), 1.0)
+        pace = np.where(crowd.standing, np.minimum(distance / SETTLING_S, crowd.speed), crowd.speed * keeps)
+        return np.asarray(to_goal * (pace / np.maximum(distance, 1e-6))[:, None], np.float64)
+
+    @staticmethod
+    def _ahead(crowd: Crowd, to_goal: Points) -> NDArray[np.float64]:
+        """(n,) persons per m2 ahead of those who walk and mind it, 0 for the others."""
+        minds = ~crowd.standing & (crowd.push < 1.0)
+        if not minds.any():
+            return np.zeros(len(crowd))
+        way = to_goal / np.maximum(np.hypot(to_goal[:, 0], to_goal[:, 1]), 1e-6)[:, None]
+        return np.where(minds, forces.density_ahead(crowd.position, way), 0.0)
 
     @staticmethod
     def _turn(crowd: Crowd, speed: NDArray[np.float64]) -> None:
@@ -198,7 +247,7 @@ class World:
         crowd.heading = np.round((crowd.heading + turn * eagerness) * GRAIN) / GRAIN
 
     def _follow_errands(self, crowd: Crowd) -> None:
-        to_goal = crowd.goal - crowd.position
+        to_goal = crowd.target - crowd.position
         distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
         for row in np.flatnonzero(~crowd.standing & (distance < STOPS_WITHIN_M)):
             stop = self._errands[int(crowd.number[row])][0]
@@ -221,5 +270,7 @@ class World:
         if not errand:
             return False
         crowd.goal[row] = errand[0].point
+        crowd.goal_end[row] = errand[0].across or errand[0].point
+        crowd.speed[row] = errand[0].speed or crowd.speed[row]
         crowd.leave_s[row] = np.nan if errand[0].until_s is None else errand[0].until_s
         return True

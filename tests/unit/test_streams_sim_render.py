@@ -29,7 +29,7 @@ def _moment(*ground: tuple[float, float], time_s: float = 1.0, speed: float = 1.
         ground=np.array(ground, np.float64).reshape(-1, 2),
         heading=np.full(n, 0.3),
         walked=np.arange(n) * 0.4,
-        speed=np.full(n, speed),
+        velocity=np.tile((speed, 0.0), (n, 1)),
     )
 
 

@@ -61,7 +61,7 @@ def test_a_crowd_builds_up_to_danger_and_dissolves(place: str) -> None:
     (event,) = _events("crowding", place, 75.0)
     assert event.kind == "crowd.density"
     assert event.zone == PLACES[place].crowd.id
-    assert 4.0 <= event.worst_cell_per_m2 <= 6.5
+    assert 5.5 <= event.worst_cell_per_m2 <= 8.0
     assert 2.0 < event.begin_s < 30.0
     assert 50.0 < event.end_s < 74.0
 
@@ -150,8 +150,11 @@ def test_as_many_people_as_asked_for() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "riot"}, "crowding, intrusion, line, quiet, walk"),
-        ({"name": "walk", "place": "moon"}, "gate, platform, plaza"),
+        (
+            {"name": "riot"},
+            "bottleneck, counterflow, crowding, evacuation, intrusion, line, quiet, surge, walk",
+        ),
+        ({"name": "walk", "place": "moon"}, "gate, passage, platform, plaza, stadium"),
         ({"name": "walk", "people": 1000}, "people"),
         ({"name": "walk", "seconds": 0.0}, "seconds"),
         ({"name": "walk", "seed": -1}, "seed"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from streams.sim import forces
 from streams.sim.geometry import edges, inside
+from streams.sim.near import pairs
 from streams.sim.world import MAX_SPEED_M_S, TICK_S, WALL_GAP_M, Stop, World
 
 ROOM = np.array([(0.0, 0.0), (6.0, 0.0), (6.0, 6.0), (0.0, 6.0)])
@@ -115,6 +116,68 @@ def test_people_who_meet_head_on_pass_each_other() -> None:
         world.step()
     assert world.time_s < 12.0
     assert nearest > 0.35
+
+
+def weidmann(per_m2: float) -> float:
+    return 1.34 * (1.0 - np.exp(-1.913 * (1.0 / per_m2 - 1.0 / 5.4)))
+
+
+@pytest.mark.parametrize("per_m2", [0.5, 1.0, 2.0, 4.0])
+def test_in_a_corridor_speed_falls_with_density_as_weidmann_measured(per_m2: float) -> None:
+    length, width, rng = 16.0, 3.0, np.random.default_rng(1)
+    world = World(np.array([[(-40.0, 0.0), (90.0, 0.0)], [(-40.0, width), (90.0, width)]]), NO_WALLS)
+    columns = max(1, round(2.6 * per_m2**0.5))
+    far = Stop((200.0, 0.2), across=(200.0, width - 0.2))
+    for k in range(count := round(per_m2 * length * width)):
+        at = ((k // columns + 0.5) * length * columns / count, 0.2 + (k % columns + 0.5) * 2.6 / columns)
+        speed = float(np.clip(rng.normal(1.34, 0.26), 0.9, 1.8))
+        world.enter((at[0], at[1] + rng.normal(0, 0.03)), [far], speed=speed, push=0.0)
+    seen = []
+    for tick in range(400):
+        world.step()
+        crowd = world.crowd
+        over = crowd.position[:, 0] > length
+        crowd.position[over, 0] -= length
+        if tick >= 200 and tick % 10 == 0:
+            here = (crowd.position[:, 0] > 4.0) & (crowd.position[:, 0] < 10.0)
+            seen.append((here.sum() / (6.0 * width), float(crowd.velocity[here, 0].mean())))
+    density, speed = np.mean(seen, axis=0)
+    assert speed == pytest.approx(weidmann(density), abs=0.17)
+
+
+def test_bodies_do_not_melt_into_each_other_however_many_push() -> None:
+    rng = np.random.default_rng(4)
+    world = World(edges(ROOM), NO_WALLS)
+    for x, y in rng.uniform(0.5, 5.5, (150, 2)):
+        world.enter((x, y), [Stop((3.0, 3.0), until_s=99.0)], speed=1.3, push=0.5)
+    for _ in range(200):
+        world.step()
+    assert inside(world.crowd.position, ROOM).all()
+    away = np.hypot(*(world.crowd.position[:, None] - world.crowd.position).T)
+    assert (away + 9 * np.eye(150)).min() > 0.24
+
+
+@pytest.mark.parametrize("count", [10, 200])
+def test_pairs_are_all_who_are_near_each_other(count: int) -> None:
+    points = np.random.default_rng(count).uniform(0, 9, (count, 2))
+    first, second = pairs(points, 1.1)
+    found = {frozenset(pair) for pair in zip(first.tolist(), second.tolist(), strict=True)}
+    away = np.hypot(*(points[:, None] - points).T)
+    assert found == {frozenset(pair) for pair in np.argwhere((away < 1.1) & (away > 0)).tolist()}
+    assert len(first) == len(found)
+
+
+def test_anywhere_across_a_gate_will_do() -> None:
+    world = World(NO_WALLS, NO_WALLS)
+    world.enter((0.0, 1.5), [Stop((5.0, 0.0), across=(5.0, 3.0)), Stop((9.0, 1.5), speed=2.0)], speed=1.0)
+    highest = 0.0
+    while len(world.crowd):
+        world.step()
+        highest = max([highest, *np.hypot(*world.crowd.velocity.T)])
+        assert (np.abs(world.crowd.position[:, 1] - 1.5) < 0.2).all()
+    assert highest == pytest.approx(2.0, abs=0.1)
+    with pytest.raises(ValueError, match="push"):
+        world.enter((0.0, 0.0), [Stop((1.0, 0.0))], speed=1.0, push=1.5)
 
 
 @pytest.mark.parametrize(
