@@ -8,7 +8,20 @@ import typer
 from typer.core import TyperGroup
 
 from api import terminal
-from api.commands import analyse, center, check, demo, events, health, key, models, plan, run, simulate
+from api.commands import (
+    analyse,
+    calibrate,
+    center,
+    check,
+    demo,
+    events,
+    health,
+    key,
+    models,
+    plan,
+    run,
+    simulate,
+)
 from api.errors import explain
 
 DEBUG = "SHARPEYES_DEBUG"
@@ -72,6 +85,7 @@ run.add(app)
 check.add(app)
 plan.add(app)
 analyse.add(app)
+calibrate.add(app)
 simulate.add(app)
 events.add(app)
 center.add(app)
