@@ -11,8 +11,9 @@ import numpy as np
 
 from api import terminal
 from api.errors import USAGE, CommandError
-from edge.calibrate import Calibration, Distance, Setting, from_points, from_rectangle
+from edge.calibrate import from_points, from_rectangle
 from edge.calibrate_walkers import from_walks
+from edge.calibration import Calibration, Distance, Setting
 from edge.config import CameraConfig, GroundPoint, ModelConfig
 from edge.errors import SiteError
 from edge.geometry import Floats
@@ -49,10 +50,12 @@ class Picture:
         """Points (n, 2) as given -> (n, 2) fractions."""
         return points if self.pixels is None else points / self.pixels
 
-    def setting(self, watched: Floats | None, check: Distance | None) -> Setting:
+    def setting(
+        self, watched: Floats | None, check: Distance | None = None, hfov_deg: float | None = None
+    ) -> Setting:
         """For a calibration; a point is picked within a pixel and a half where pixels are known."""
         click = CLICK if self.pixels is None else max(CLICK, 1.5 / self.pixels[1])
-        return Setting(self.aspect, click, watched, check)
+        return Setting(self.aspect, click, watched, check, hfov_deg)
 
 
 def parse_points(text: str, what: str, count: int, picture: Picture) -> Floats:
@@ -139,7 +142,7 @@ def read_points(path: Path, picture: Picture) -> tuple[Floats, Floats]:
     return picture.fractions(numbers[:, :2]), numbers[:, 2:]
 
 
-def by_points(path: Path, picture: Picture, watched: Floats | None, check: Distance | None) -> Calibration:
+def by_points(path: Path, picture: Picture, setting: Setting) -> Calibration:
     """Calibrate by surveyed points in a CSV file.
 
     Raises:
@@ -147,7 +150,7 @@ def by_points(path: Path, picture: Picture, watched: Floats | None, check: Dista
         SiteError: the points cannot be used.
     """
     image, ground = read_points(path, picture)
-    return from_points(image, ground, picture.setting(watched, check))
+    return from_points(image, ground, setting)
 
 
 def by_rectangle(corners: Floats, sides_m: tuple[float, float], setting: Setting) -> Calibration:
@@ -175,8 +178,6 @@ def by_walkers(
         StreamError: the source cannot be read.
         ModelError: the model cannot be loaded.
     """
-    if hfov_deg is not None and not 5 <= hfov_deg <= 150:
-        raise CommandError(f"--hfov takes 5 to 150 degrees, got {hfov_deg:g}", USAGE)
     log, picture = _watch(camera, model, minutes)
     try:
         return from_walks(log.walks(), np.random.default_rng(_SEED), hfov_deg, watched_of(camera)), picture
@@ -266,16 +267,17 @@ def words(found: Calibration) -> list[str]:
         lines.append(
             f"camera {camera.height_m:.2f} ±{camera.height_stderr_m:.2f} m high, looks down "
             f"{camera.tilt_deg:.1f} ±{camera.tilt_stderr_deg:.1f}°, sees {camera.hfov_deg:.0f} "
-            f"±{camera.hfov_stderr_deg:.0f}° across"
+            f"±{camera.hfov_stderr_deg:.1f}° across"
         )
+    all_ = " (all are off together)" if found.together else ""
     for spot in found.spots:
         where = spot.name if math.isnan(spot.distance_m) else f"{spot.name}, {spot.distance_m:.0f} m away"
         tall = f"; people look {spot.person_height:.0%} of the picture tall"
         if math.isnan(spot.person_height):
             tall = ""
         lines.append(
-            f"{where}: a place is known to ±{spot.place_stderr_m:.2f} m, a cell of 4 m² and so its density "
-            f"to {in_words(spot.area_error)}{tall}"
+            f"{where}: a place is known to ±{spot.place_stderr_m:.2f} m{all_}, a cell of 4 m² and so its "
+            f"density to {in_words(spot.area_error)}{tall}"
         )
     return lines + list(found.notes)
 

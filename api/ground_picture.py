@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import USAGE, CommandError
-from edge.calibrate import Calibration
+from edge.calibration import Calibration
 from edge.geometry import Floats
 from edge.ground import GroundPlane
 
@@ -18,8 +18,8 @@ _PAPER, _FINE, _BOLD = (250, 250, 250), (226, 220, 214), (176, 160, 144)
 _INK, _PERSON, _POINT, _ZONE = (60, 50, 44), (40, 110, 20), (30, 60, 200), (200, 120, 20)
 _MOST_LINES = 120
 _EVERY_M = 5
-_LEAST_PX = 8
-"""Smaller people are not marked: they would be a dot."""
+_LEAST = 0.06
+"""People who look smaller, as a fraction of the picture's height, are not marked: they would overlap."""
 _SHIFT = 4
 """Binary digits behind the point that lines are drawn with."""
 
@@ -71,8 +71,8 @@ def _extent(plane: GroundPlane) -> tuple[Floats, Floats]:
     points = np.column_stack((u.ravel(), v.ravel()))
     points = points[plane.below_horizon(points)]
     own = float(np.nanmax(plane.area_scale(plane.to_image(plane.surveyed))))
-    # Ground that is 25 times as coarse as the farthest point's is drawn too small to read.
-    near = points[plane.area_scale(points) < 25 * own]
+    # Ground that is 9 times as coarse as the farthest point's is drawn too small to read.
+    near = points[plane.area_scale(points) < 9 * own]
     ground = plane.to_ground(near)
     return np.floor(ground.min(axis=0)), np.ceil(ground.max(axis=0))
 
@@ -115,7 +115,7 @@ def _people(picture: Picture, found: Calibration, extent: tuple[Floats, Floats],
     tall = camera.person_px(feet, picture.shape[0])
     for foot, head, px in zip(below, above, tall, strict=True):
         inside = np.isfinite((*foot, *head)).all() and (foot >= 0).all() and (foot < size).all()
-        if not inside or px < _LEAST_PX or np.abs(head).max() > 1e5:
+        if not inside or px < _LEAST * size[1] or np.abs(head).max() > 1e5:
             continue
         ends = [(round(p[0]), round(p[1])) for p in (foot, head)]
         cv2.line(picture, ends[0], ends[1], _PERSON, 2, cv2.LINE_AA)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge.calibrate import Calibration, describe, ends_of, refuse_above_bound
+from edge.calibration import Calibration, describe, ends_of, refuse_above_bound
 from edge.errors import SiteError
 from edge.geometry import Floats
 from edge.ground import GroundPlane
@@ -54,7 +54,7 @@ def from_walks(
     spots = describe(plane, camera, places, fit.place_stderr_m(px, py), fit.area_error(px, py))
     cure = "watch for longer (--minutes), tell the lens (--hfov DEGREES), or use --rectangle or --points"
     refuse_above_bound(spots, cure)
-    return Calibration(image, plane, camera, spots, _notes(walks, fit, hfov_deg))
+    return Calibration(image, plane, camera, spots, _notes(walks, fit, hfov_deg), together=True)
 
 
 def _check_walks(walks: Walks) -> None:

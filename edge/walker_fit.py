@@ -163,14 +163,14 @@ class _Problem:
         walks, terms = self.walks, self.terms
         view = view_of(p)
         told = np.log(view.size(walks.x, walks.y, terms.stature_m, terms.body_m))
-        off = np.nan_to_num(self.observed - told, nan=_FAR)
+        off = _known(self.observed - told)
         mean = np.bincount(walks.walker, off, walks.walkers) / self.counts
         within = (off - mean[walks.walker]) / LOOK_SPREAD
         between = mean / np.sqrt(STATURE_SPREAD**2 + LOOK_SPREAD**2 / self.counts)
         right, forward = view.ground(walks.x, walks.y)
         way = np.hypot(right[self.end] - right[self.start], forward[self.end] - forward[self.start])
         pace = np.log(np.maximum(way / self.took_s, 0.05))
-        speed = np.nan_to_num(pace - p[4], nan=_FAR) / SPEED_SPREAD
+        speed = _known(pace - p[4]) / SPEED_SPREAD
         assumed = np.array(
             [
                 (p[0] - terms.log_focal) / terms.focal_doubt,
@@ -215,7 +215,9 @@ class _Problem:
                 moved = p.copy()
                 moved[k] += 1e-5
                 jacobian[:, k] = (np.concatenate(self.residuals(moved)) - here) / 1e-5
-            step = np.linalg.lstsq(jacobian * root[:, None], -here * root, rcond=None)[0]
+            weighted = jacobian * root[:, None]
+            normal = weighted.T @ weighted + 1e-9 * np.eye(len(p))
+            step = np.linalg.solve(normal, -weighted.T @ (here * root))
             step *= min(1.0, float((_REACH / np.maximum(np.abs(step), 1e-12)).min()))
             p = p + step
             if (np.abs(step) < 1e-4).all():
@@ -224,6 +226,10 @@ class _Problem:
 
 
 _REACH = np.array([0.3, 0.3, 0.3, 0.05, 0.3])
+
+
+def _known(residual: Floats) -> Floats:
+    return np.where(np.isfinite(residual), residual, _FAR)
 
 
 def _tukey(u: Floats) -> Floats:
@@ -318,7 +324,7 @@ def fit_walks(walks: Walks, rng: np.random.Generator, hfov_deg: float | None = N
     for _ in range(BOOTSTRAPS):
         votes = np.bincount(rng.integers(walks.walkers, size=walks.walkers), minlength=walks.walkers)
         other = _Problem(walks, terms.drawn(rng), votes.astype(np.float64))
-        drawn.append(view_of(other.refine(best, 6)))
+        drawn.append(view_of(other.refine(best, 4)))
     spread = float(np.median(np.abs(between[adults]))) * STATURE_SPREAD / 0.6745 if adults.any() else math.inf
     return WalkerFit(view_of(best), tuple(drawn), int(adults.sum()), spread, math.exp(best[4]))
 

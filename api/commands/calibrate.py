@@ -80,16 +80,18 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
     ways = [name for name, on in (("points", points), ("rectangle", rectangle), ("walkers", walkers)) if on]
     if len(ways) != 1:
         raise CommandError("say how: one of --points FILE.csv, --rectangle with --size, or --walkers", USAGE)
-    _belongs(ways[0], {"size": size is not None, "hfov": hfov is not None, "check": check is not None})
+    _belongs(ways[0], size is not None, check is not None)
+    if hfov is not None and not 5 <= hfov <= 150:
+        raise CommandError(f"--hfov takes 5 to 150 degrees, got {hfov:g}", USAGE)
     chosen, model, _ = choose_camera(config, camera)
     given = calibration.parse_pixels(pixels)
     watched = calibration.watched_of(chosen)
     distance = None if check is None else calibration.parse_check(check, given)
+    setting = given.setting(watched, distance, hfov)
     if points is not None:
-        found = calibration.by_points(points, given, watched, distance)
+        found = calibration.by_points(points, given, setting)
     elif rectangle is not None and size is not None:
         corners = calibration.parse_points(rectangle, "--rectangle", 4, given)
-        setting = given.setting(watched, distance)
         found = calibration.by_rectangle(corners, calibration.parse_sides(size), setting)
     else:
         found, given = calibration.by_walkers(chosen, model, minutes, hfov)
@@ -103,14 +105,8 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
     calibration.tell(found)
 
 
-_OWNERS = {"size": ("rectangle",), "hfov": ("walkers",), "check": ("points", "rectangle")}
-
-
-def _belongs(way: str, given: dict[str, bool]) -> None:
-    for name, there in given.items():
-        if there and way not in _OWNERS[name]:
-            raise CommandError(
-                f"--{name} goes with --{' or --'.join(_OWNERS[name])}, not with --{way}", USAGE
-            )
-    if way == "rectangle" and not given["size"]:
-        raise CommandError("--rectangle needs --size WxL, its sides in metres", USAGE)
+def _belongs(way: str, size: bool, check: bool) -> None:
+    if size != (way == "rectangle"):
+        raise CommandError("--rectangle and --size WxL, its sides in metres, go together", USAGE)
+    if check and way == "walkers":
+        raise CommandError("--check goes with --points or --rectangle, not with --walkers", USAGE)
