@@ -34,13 +34,7 @@ def from_points(image: ArrayLike, ground: ArrayLike, setting: Setting | None = N
     error = PlaneError.of(plane, setting.aspect, setting.click)
     pinhole, notes = camera_of(plane, setting.aspect, error)
     if plane.redundancy:
-        apart = leave_one_out(p, plane.surveyed)
-        worst = int(np.nanargmax(apart)) if np.isfinite(apart).any() else 0
-        rms = float(np.sqrt(np.nanmean(apart**2))) if np.isfinite(apart).any() else math.nan
-        notes.append(
-            f"each point against the others: {rms:.2f} m on average, point {worst + 1} is farthest off "
-            f"with {apart[worst]:.2f} m"
-        )
+        notes.append(_odd_one(*leave_one_out(p, plane.surveyed)))
     if plane.redundancy < 3:
         notes.append(
             f"{len(p)} points: their error is assumed from picking them within {_click_px(setting)}; "
@@ -49,18 +43,18 @@ def from_points(image: ArrayLike, ground: ArrayLike, setting: Setting | None = N
     return finish(Calibration(p, plane, pinhole, (), tuple(notes)), error, setting)
 
 
-def leave_one_out(image: ArrayLike, ground: ArrayLike) -> Floats:
-    """How far each point lies from where the others put it.
+def leave_one_out(image: ArrayLike, ground: ArrayLike) -> tuple[Floats, Floats]:
+    """How far each point lies from where the others put it, and how well these agree without it.
 
     Args:
         image: (n, 2) fractions of the picture.
         ground: (n, 2) metres.
 
     Returns:
-        (n,) metres; NaN where the others fix no plane without it.
+        (n,) and (n,) metres; NaN where the others fix no plane without it.
     """
     p, q = as_points(image), as_points(ground)
-    apart = np.full(len(p), np.nan)
+    apart, rest = np.full(len(p), np.nan), np.full(len(p), np.nan)
     for k in range(len(p)):
         keep = np.arange(len(p)) != k
         try:
@@ -68,7 +62,19 @@ def leave_one_out(image: ArrayLike, ground: ArrayLike) -> Floats:
         except SiteError:
             continue
         apart[k] = np.linalg.norm(plane.to_ground(p[k : k + 1]) - q[k])
-    return apart
+        rest[k] = plane.rmse_m
+    return apart, rest
+
+
+def _odd_one(apart: Floats, rest: Floats) -> str:
+    """The point without which the others agree best: the farthest off need not be the wrong one."""
+    if not np.isfinite(apart).any():
+        return "no point can be checked by the others: each is needed to fix the plane"
+    rms, odd = float(np.sqrt(np.nanmean(apart**2))), int(np.nanargmin(rest))
+    return (
+        f"each point against the others: {rms:.2f} m on average; point {odd + 1} fits worst, it lies "
+        f"{apart[odd]:.2f} m from where the others put it"
+    )
 
 
 def from_rectangle(
