@@ -32,7 +32,7 @@ _NUMBERS = re.compile(r"[\s,;]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Given:
     """How points of the picture are given.
 
     Attributes:
@@ -53,12 +53,18 @@ class Picture:
     def setting(
         self, watched: Floats | None, check: Distance | None = None, hfov_deg: float | None = None
     ) -> Setting:
-        """For a calibration; a point is picked within a pixel and a half where pixels are known."""
+        """For a calibration; a point is picked within a pixel and a half where pixels are known.
+
+        Args:
+            watched: (m, 2) fractions of the picture, corners of the zones.
+            check: a distance to check by.
+            hfov_deg: horizontal field of view in degrees to check by.
+        """
         click = CLICK if self.pixels is None else max(CLICK, 1.5 / self.pixels[1])
         return Setting(self.aspect, click, watched, check, hfov_deg)
 
 
-def parse_points(text: str, what: str, count: int, picture: Picture) -> Floats:
+def parse_points(text: str, what: str, count: int, given: Given) -> Floats:
     """Points from `x,y x,y ...`: (count, 2) fractions.
 
     Raises:
@@ -72,7 +78,7 @@ def parse_points(text: str, what: str, count: int, picture: Picture) -> Floats:
     if len(numbers) != 2 * count or not all(map(math.isfinite, numbers)):
         pattern = " ".join(["x,y"] * count)
         raise CommandError(f'{what} takes "{pattern}": {count} points, got {text!r}', USAGE)
-    return picture.fractions(np.array(numbers).reshape(count, 2))
+    return given.fractions(np.array(numbers).reshape(count, 2))
 
 
 def parse_sides(text: str) -> tuple[float, float]:
@@ -87,7 +93,7 @@ def parse_sides(text: str) -> tuple[float, float]:
     return float(match[1]), float(match[2])
 
 
-def parse_check(text: str, picture: Picture) -> Distance:
+def parse_check(text: str, given: Given) -> Distance:
     """A distance to check by, from `x,y x,y METRES`.
 
     Raises:
@@ -98,25 +104,25 @@ def parse_check(text: str, picture: Picture) -> Distance:
         length = float(tail.removesuffix("m"))
     except ValueError:
         raise CommandError(f'--check takes "x,y x,y METRES", got {text!r}', USAGE) from None
-    start, end = parse_points(head, "--check", 2, picture).tolist()
+    start, end = parse_points(head, "--check", 2, given).tolist()
     return Distance((start[0], start[1]), (end[0], end[1]), length)
 
 
-def parse_pixels(text: str | None) -> Picture:
+def parse_pixels(text: str | None) -> Given:
     """How points are given, from `1920x1080`; None for fractions.
 
     Raises:
         CommandError: it is something else.
     """
     if text is None:
-        return Picture()
+        return Given()
     match = re.fullmatch(r"(\d{2,5})[xX×](\d{2,5})", text.strip())
     if match is None:
         raise CommandError(f"--pixels takes the picture's size like 1920x1080, got {text!r}", USAGE)
-    return Picture((int(match[1]), int(match[2])))
+    return Given((int(match[1]), int(match[2])))
 
 
-def read_points(path: Path, picture: Picture) -> tuple[Floats, Floats]:
+def read_points(path: Path, given: Given) -> tuple[Floats, Floats]:
     """Surveyed points from CSV with the columns x, y, ground_x, ground_y: (n, 2) fractions, (n, 2) metres.
 
     Raises:
@@ -139,17 +145,17 @@ def read_points(path: Path, picture: Picture) -> tuple[Floats, Floats]:
             if not all(map(math.isfinite, rows[-1])):
                 raise CommandError(f"{path}:{table.line_num}: is not four numbers", USAGE)
     numbers = np.array(rows).reshape(-1, 4)
-    return picture.fractions(numbers[:, :2]), numbers[:, 2:]
+    return given.fractions(numbers[:, :2]), numbers[:, 2:]
 
 
-def by_points(path: Path, picture: Picture, setting: Setting) -> Calibration:
+def by_points(path: Path, given: Given, setting: Setting) -> Calibration:
     """Calibrate by surveyed points in a CSV file.
 
     Raises:
         CommandError: the file is no such table.
         SiteError: the points cannot be used.
     """
-    image, ground = read_points(path, picture)
+    image, ground = read_points(path, given)
     return from_points(image, ground, setting)
 
 
@@ -164,13 +170,13 @@ def by_rectangle(corners: Floats, sides_m: tuple[float, float], setting: Setting
 
 def by_walkers(
     camera: CameraConfig, model: ModelConfig, minutes: float, hfov_deg: float | None
-) -> tuple[Calibration, Picture]:
+) -> tuple[Calibration, Given]:
     """Calibrate by people who walk by in the camera's source, with a progress bar.
 
     Args:
         camera: its source is watched, as fast as it goes if it is a recording.
         model: finds people.
-        minutes: of the camera's time, at most.
+        minutes: of the camera's time, 60 seconds each, at most.
         hfov_deg: horizontal field of view in degrees, where it is known.
 
     Raises:
@@ -185,7 +191,7 @@ def by_walkers(
         raise SiteError(exc.key, exc.text, camera.id) from None
 
 
-def _watch(camera: CameraConfig, model: ModelConfig, minutes: float) -> tuple[WalkerLog, Picture]:
+def _watch(camera: CameraConfig, model: ModelConfig, minutes: float) -> tuple[WalkerLog, Given]:
     from models.tracker import Tracker
     from models.zoo import load_detector
 
@@ -212,7 +218,7 @@ def _watch(camera: CameraConfig, model: ModelConfig, minutes: float) -> tuple[Wa
             bar.update(task, completed=pts_s, description=f"{log.people} people in {pts_s / 60:.1f} min")
     if log is None:
         raise CommandError(f"camera {camera.id}: its source shows no picture")
-    return log, Picture(size)
+    return log, Given(size)
 
 
 def watched_of(camera: CameraConfig) -> Floats | None:
@@ -242,6 +248,24 @@ def with_ground(camera: CameraConfig, found: Calibration) -> CameraConfig:
     changed = camera.model_copy(update=changes)
     Site.from_config(changed)
     return changed
+
+
+def misfits(camera: CameraConfig, found: Calibration) -> list[str]:
+    """What of a camera's zones and lines in metres does not fit the new ground: warnings.
+
+    Raises:
+        SiteError: a zone or line that is drawn in the picture does not fit.
+    """
+    try:
+        with_ground(camera, found)
+    except SiteError as exc:
+        drawn = {
+            "zones": tuple(zone for zone in camera.zones if zone.units == "image"),
+            "lines": tuple(line for line in camera.lines if line.units == "image"),
+        }
+        with_ground(camera.model_copy(update={**drawn, "rules": ()}), found)
+        return [f"{exc}: its metres are of another survey's frame; draw it anew"]
+    return []
 
 
 def errors_of(found: Calibration) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from edge.calibration import Calibration
 from edge.geometry import Floats
 from edge.ground import GroundPlane
 
-Picture = NDArray[np.uint8]
+Drawing = NDArray[np.uint8]
 
 _PAPER, _FINE, _BOLD = (250, 250, 250), (226, 220, 214), (176, 160, 144)
 _INK, _PERSON, _POINT, _ZONE = (60, 50, 44), (40, 110, 20), (30, 60, 200), (200, 120, 20)
@@ -24,7 +24,7 @@ _SHIFT = 4
 """Binary digits behind the point that lines are drawn with."""
 
 
-def draw(found: Calibration, size: tuple[int, int], zones: tuple[Floats, ...] = ()) -> Picture:
+def draw(found: Calibration, size: tuple[int, int], zones: tuple[Floats, ...] = ()) -> Drawing:
     """Lines on a plain background: a grid of metres, every fifth bold, and people 1.7 m tall every 5 m.
 
     Args:
@@ -35,7 +35,7 @@ def draw(found: Calibration, size: tuple[int, int], zones: tuple[Floats, ...] = 
     Returns:
         (height, width, 3) uint8 BGR.
     """
-    picture: Picture = np.full((size[1], size[0], 3), _PAPER, np.uint8)
+    picture: Drawing = np.full((size[1], size[0], 3), _PAPER, np.uint8)
     low, high = _extent(found.plane)
     step = max(1, math.ceil(float((high - low).max()) / _MOST_LINES))
     for bold in (False, True):
@@ -50,8 +50,8 @@ def draw(found: Calibration, size: tuple[int, int], zones: tuple[Floats, ...] = 
     return picture
 
 
-def write(path: Path, picture: Picture) -> None:
-    """Write a picture as PNG.
+def write(path: Path, picture: Drawing) -> None:
+    """Write a picture, (height, width, 3) uint8 BGR, as PNG.
 
     Raises:
         CommandError: the name does not end in .png.
@@ -78,7 +78,7 @@ def _extent(plane: GroundPlane) -> tuple[Floats, Floats]:
 
 
 def _grid(
-    picture: Picture, plane: GroundPlane, extent: tuple[Floats, Floats], kind: tuple[int, bool]
+    picture: Drawing, plane: GroundPlane, extent: tuple[Floats, Floats], kind: tuple[int, bool]
 ) -> None:
     (low, high), (step, bold) = extent, kind
     colour, width = (_BOLD, 2) if bold else (_FINE, 1)
@@ -90,7 +90,7 @@ def _grid(
             _polyline(picture, plane.to_image(line), colour, width)
 
 
-def _polyline(picture: Picture, line: Floats, colour: tuple[int, int, int], width: int) -> None:
+def _polyline(picture: Drawing, line: Floats, colour: tuple[int, int, int], width: int) -> None:
     """Draw what of a line lies in or near the picture; the rest would leave the integers' range."""
     size = (picture.shape[1], picture.shape[0])
     near = np.asarray(np.isfinite(line).all(axis=1) & (np.abs(np.nan_to_num(line) - 0.5) < 2).all(axis=1))
@@ -101,7 +101,7 @@ def _polyline(picture: Picture, line: Floats, colour: tuple[int, int, int], widt
             cv2.polylines(picture, [points], False, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _people(picture: Picture, found: Calibration, extent: tuple[Floats, Floats], step: int) -> None:
+def _people(picture: Drawing, found: Calibration, extent: tuple[Floats, Floats], step: int) -> None:
     camera = found.pinhole
     if camera is None or camera.height_m <= 1.75:
         return
@@ -123,7 +123,7 @@ def _people(picture: Picture, found: Calibration, extent: tuple[Floats, Floats],
         _text(picture, f"{px:.0f}", (ends[0][0] + 4, ends[0][1] - 3), _PERSON)
 
 
-def _legend(picture: Picture, found: Calibration, step: int) -> None:
+def _legend(picture: Drawing, found: Calibration, step: int) -> None:
     lines = [f"lines every {step} m, bold every {step * _EVERY_M} m; green: 1.7 m people, px tall"]
     if found.pinhole is not None:
         camera = found.pinhole
@@ -135,6 +135,6 @@ def _legend(picture: Picture, found: Calibration, step: int) -> None:
         _text(picture, line, (10, 22 + 20 * k), _INK)
 
 
-def _text(picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
+def _text(picture: Drawing, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
     for ink, width in ((_PAPER, 4), (colour, 1)):
         cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, ink, width, cv2.LINE_AA)

@@ -103,8 +103,8 @@ class Setting:
     """What is known of the picture before it is calibrated.
 
     Attributes:
-        aspect: its width over its height.
-        click: standard error of picking a point, in picture heights.
+        aspect: its width over its height, a ratio.
+        click: standard error of picking a point, as a share of the picture's height.
         watched: (m, 2) fractions, corners of the zones; none: the points themselves.
         check: a distance to check by.
         hfov_deg: horizontal field of view in degrees to check by, as on the lens's data sheet.

@@ -326,7 +326,10 @@ class CameraConfig(Section):
         None, gt=0, le=10, description="Standard error of a place on the ground; empty: the points tell it."
     )
     ground_area_error: float | None = Field(
-        None, gt=0, le=0.2, description="Relative standard error of ground areas; empty: the points tell it."
+        None,
+        gt=0,
+        le=0.2,
+        description="Standard error of ground areas, as a share; empty: the points tell it.",
     )
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
     lines: tuple[LineConfig, ...] = Field((), max_length=64)

@@ -43,8 +43,8 @@ class Pinhole:
 
     Attributes:
         plane: the ground.
-        aspect: the picture's width over its height.
-        focal: focal length in picture heights.
+        aspect: the picture's width over its height, a ratio.
+        focal: focal length as a ratio to the picture's height.
         position_m: (2,) float64, the point on the ground below the camera, in metres.
         height_m: of the camera above the ground.
         tilt_deg: how far the optical axis points below the horizon, in degrees.
@@ -52,7 +52,7 @@ class Pinhole:
         misfit: relative error of lengths that no such camera explains: 0 where the plane agrees with square
             pixels and a centred axis, 0.1 where lengths along one direction must be off by 10 % against
             those across.
-        focal_error: relative standard error of `focal`.
+        focal_error: standard error of `focal`, as a share of it.
         height_stderr_m: standard error of `height_m`.
         tilt_stderr_deg: standard error of `tilt_deg`.
     """

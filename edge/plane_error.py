@@ -41,8 +41,8 @@ class PlaneError:
 
         Args:
             plane: fitted to points.
-            aspect: the picture's width over its height.
-            click: standard error of a point in the picture, in picture heights, along each axis.
+            aspect: the picture's width over its height, a ratio.
+            click: standard error of a point along each axis, as a share of the picture's height.
             survey_stderr_m: standard error of a point on the ground in metres, along each axis.
         """
         image = plane.to_image(plane.surveyed)

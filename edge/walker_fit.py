@@ -54,8 +54,8 @@ class View:
     """A camera over the ground point (0, 0) that looks along y.
 
     Attributes:
-        focal: focal length in picture heights.
-        horizon: row of the horizon at the middle column, in picture heights below the centre.
+        focal: focal length as a ratio to the picture's height.
+        horizon: row of the horizon at the middle column, as a share of the height below the centre.
         height_m: above the ground.
         roll: radians by which the horizon sinks to the right, with its sign.
     """

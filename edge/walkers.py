@@ -39,7 +39,7 @@ class Walks:
         size: (n,) float64, how tall the box is, in picture heights.
         walkers: how many people there are.
         seen: how many were seen, before those were left out that do not serve.
-        aspect: the picture's width over its height.
+        aspect: the picture's width over its height, a ratio.
     """
 
     walker: NDArray[np.int64]

@@ -95,7 +95,8 @@ def calibrate(  # noqa: PLR0913 - one parameter an option
         found = calibration.by_rectangle(corners, calibration.parse_sides(size), setting)
     else:
         found, given = calibration.by_walkers(chosen, model, minutes, hfov)
-    calibration.with_ground(chosen, found)
+    for line in calibration.misfits(chosen, found):
+        terminal.warn(line)
     if picture is not None:
         from api import ground_picture
 

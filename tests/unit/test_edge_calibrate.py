@@ -43,10 +43,10 @@ def test_a_survey_tells_camera_error_and_each_point_against_the_others():
 
 def test_leaving_one_out_finds_the_wrong_one():
     ground = survey()
-    ground[3] += (0.2, 0.2)
+    ground[3] += (0.14, 0.14)
     apart, rest = leave_one_out(IMAGE, ground)
     assert int(np.nanargmin(rest)) == 3
-    assert apart[3] > 0.25
+    assert apart[3] > 0.15
     assert any("point 4 fits worst" in note for note in from_points(IMAGE, ground).notes)
     assert np.isnan(leave_one_out(IMAGE[:4], ground[:4])[0]).all()
     bad = survey()
