@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from edge.offline import open_clip, pictures
 from edge.plane_error import CLICK, in_words
 from edge.site import Site
 from edge.walkers import WalkerLog
+from streams.errors import ReadError
+from streams.frame import Picture
 from streams.gate import RateGate
 from streams.timeline import Timeline
 
@@ -199,26 +202,37 @@ def _watch(camera: CameraConfig, model: ModelConfig, minutes: float) -> tuple[Wa
     if "person" not in detector.class_names:
         raise CommandError(f"the model {detector.name} knows no persons: walkers need one that does", USAGE)
     tracker = Tracker(model.threshold, np.random.default_rng(_SEED))
-    gate, timeline = RateGate(FPS), Timeline()
     log: WalkerLog | None = None
     size = (0, 0)
-    with closing(open_clip(camera)) as source, terminal.progress() as bar:
-        length_s = min(minutes * 60, source.info.duration_s or math.inf)
-        task = bar.add_task("watching", total=length_s)
-        for decoded in pictures(source):
-            pts_s = timeline.stamp(decoded.pts_s)
-            if pts_s > minutes * 60:
-                break
-            if not gate.admit(pts_s):
-                continue
-            if log is None:
-                size = (decoded.picture.width, decoded.picture.height)
-                log = WalkerLog(size[0] / size[1], detector.class_names.index("person"))
-            log.add(tracker.update(detector.detect(decoded.picture), pts_s), pts_s)
-            bar.update(task, completed=pts_s, description=f"{log.people} people in {pts_s / 60:.1f} min")
+    for picture, seen_s in _looks(camera, minutes * 60):
+        if log is None:
+            size = (picture.width, picture.height)
+            log = WalkerLog(size[0] / size[1], detector.class_names.index("person"))
+        log.add(tracker.update(detector.detect(picture), seen_s), seen_s)
     if log is None:
         raise CommandError(f"camera {camera.id}: its source shows no picture")
     return log, Given(size)
+
+
+def _looks(camera: CameraConfig, for_s: float) -> Iterator[tuple[Picture, float]]:
+    """Pictures of a camera at `FPS` with the seconds since the first; a stream that breaks off ends them."""
+    gate, timeline = RateGate(FPS), Timeline()
+    first_s: float | None = None
+    with closing(open_clip(camera)) as source, terminal.progress() as bar:
+        task = bar.add_task("watching for people", total=min(for_s, source.info.duration_s or math.inf))
+        try:
+            for decoded in pictures(source):
+                pts_s = timeline.stamp(decoded.pts_s)
+                first_s = pts_s if first_s is None else first_s  # a live camera's clock starts anywhere
+                if pts_s - first_s > for_s:
+                    return
+                if gate.admit(pts_s):
+                    yield decoded.picture, pts_s - first_s
+                    bar.update(task, completed=pts_s - first_s)
+        except ReadError as exc:
+            if first_s is None:
+                raise
+            terminal.warn(f"camera {camera.id}: {exc}; going on with what was seen until then")
 
 
 def watched_of(camera: CameraConfig) -> Floats | None:

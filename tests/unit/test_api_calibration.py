@@ -1,7 +1,9 @@
 """`sharpeyes calibrate`: what is typed, what is printed, and what is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from api import calibration, ground_picture
 from api.cli import app
 from edge.calibrate import from_points, from_rectangle
 from edge.load import load_config
+from streams.errors import ReadError
+from streams.picture import ArrayPicture
 from streams.sim.places import PLACES
 
 PLAZA = PLACES["plaza"].camera
@@ -201,3 +205,31 @@ def test_people_in_a_clip_calibrate_its_camera(tmp_path: Path) -> None:
     assert found.pinhole.height_m == pytest.approx(5.0, rel=0.1)
     assert calibration.with_ground(loaded.cameras[0], found).ground_area_error is not None
     assert "nearest" not in calibration.yaml_of(found)
+
+
+@dataclass
+class Broken:
+    """A live camera whose clock starts at an hour, and whose stream breaks off."""
+
+    pictures: int
+    info: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(duration_s=None))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize(("shown", "code", "words"), [(12, 1, "nobody was seen"), (0, 1, "camera went away")])
+def test_a_stream_that_breaks_off_is_used_as_far_as_it_went(
+    calibrate: Calibrate, monkeypatch: pytest.MonkeyPatch, shown: int, code: int, words: str
+) -> None:
+    def pictures(source: Broken) -> Iterator[SimpleNamespace]:
+        grey = ArrayPicture(np.full((90, 160, 3), 114, np.uint8))
+        for k in range(source.pictures):
+            yield SimpleNamespace(pts_s=3600.0 + k / 5, picture=grey)
+        raise ReadError("the camera went away")
+
+    monkeypatch.setattr(calibration, "open_clip", lambda _: Broken(shown))
+    monkeypatch.setattr(calibration, "pictures", pictures)
+    result = calibrate("--walkers", "--minutes", "1")
+    assert (result.exit_code, words in result.stderr) == (code, True), result.output
+    assert ("going on with what was seen" in result.stderr) is bool(shown)
