@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from api import terminal
 from api.commands import (
     analyse,
+    calibrate,
     center,
     center_redrive,
     check,
@@ -85,6 +86,7 @@ run.add(app)
 check.add(app)
 plan.add(app)
 analyse.add(app)
+calibrate.add(app)
 simulate.add(app)
 events.add(app)
 center.add(app)

@@ -37,7 +37,7 @@ def table_of(config: Config) -> Table:
 def _error(site: Site) -> str:
     if site.ground is None:
         return "not surveyed"
-    return f"{site.ground.rmse_m:.2f} m" if site.ground.redundancy else "unknown (4 points)"
+    return "unknown (4 points)" if site.ground_error_m is None else f"{site.ground_error_m:.2f} m"
 
 
 def _zone(zone: Zone) -> str:

@@ -325,6 +325,15 @@ class CameraConfig(Section):
     )
     place: Place = Place()
     ground: tuple[GroundPoint, ...] = Field((), max_length=64, description="Surveyed points, four or more.")
+    ground_error_m: float | None = Field(
+        None, gt=0, le=10, description="Standard error of a place on the ground; empty: the points tell it."
+    )
+    ground_area_error: float | None = Field(
+        None,
+        gt=0,
+        le=0.2,
+        description="Standard error of ground areas, as a share; empty: the points tell it.",
+    )
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
@@ -340,6 +349,8 @@ class CameraConfig(Section):
         if not self.ground:
             units = [("zones", k, zone.units) for k, zone in enumerate(self.zones)]
             units += [("lines", k, line.units) for k, line in enumerate(self.lines)]
+            errors = [n for n in ("ground_error_m", "ground_area_error") if getattr(self, n) is not None]
+            faults += [Fault((name,), "needs the ground points whose error it is") for name in errors]
             text = "ground units need surveyed ground points"
             faults += [Fault((name, k, "units"), text) for name, k, unit in units if unit == "ground"]
         if faults:

@@ -72,6 +72,7 @@ class Site:
     Attributes:
         zones, lines: in the configuration's order.
         ground: None where the camera is not calibrated.
+        ground_error_m: standard error of a place on the ground in metres; None where it cannot be told.
         notes: what is accepted but worth knowing, in plain words.
     """
 
@@ -79,6 +80,7 @@ class Site:
     lines: tuple[Line, ...]
     ground: GroundPlane | None
     notes: tuple[str, ...] = ()
+    ground_error_m: float | None = None
 
     @classmethod
     def from_config(cls, camera: CameraConfig) -> Self:
@@ -89,12 +91,13 @@ class Site:
         """
         try:
             plane = _plane(camera)
-            zones = tuple(_zone(k, zone, plane) for k, zone in enumerate(camera.zones))
+            doubt = _doubt(camera, plane)
+            zones = tuple(_zone(k, zone, plane, doubt) for k, zone in enumerate(camera.zones))
             lines = tuple(_line(k, line, plane) for k, line in enumerate(camera.lines))
             _check_density_rules(camera, zones)
         except SiteError as exc:
             raise SiteError(exc.key, exc.text, camera.id) from None
-        return cls(zones, lines, plane, _notes(plane, zones))
+        return cls(zones, lines, plane, _notes(plane, zones, doubt), doubt.place_m)
 
     def zone(self, zone_id: str) -> Zone:
         """The zone with this id.
@@ -119,6 +122,21 @@ class Site:
         raise KeyError(line_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """Errors of the ground: of a place in metres, None where it cannot be told, and of areas as a share."""
+
+    place_m: float | None
+    area: float | None
+
+
+def _doubt(camera: CameraConfig, plane: GroundPlane | None) -> _Doubt:
+    """What the configuration says of the ground's errors, else what the surveyed points show."""
+    measured = plane.rmse_m if plane is not None and plane.redundancy else None
+    declared = camera.ground_error_m
+    return _Doubt(measured if declared is None else declared, camera.ground_area_error)
+
+
 def _plane(camera: CameraConfig) -> GroundPlane | None:
     if not camera.ground:
         return None
@@ -141,7 +159,7 @@ def _inside_picture(key: str, points: Floats) -> None:
             )
 
 
-def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None) -> Zone:
+def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None, doubt: _Doubt) -> Zone:
     key, corners = f"zones[{index}].polygon", as_points(zone.polygon)
     if zone.units == "image":
         _inside_picture(key, corners)
@@ -153,14 +171,15 @@ def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None) -> Zone:
         raise SiteError(key, "crosses itself: list the corners in order around the zone")
     if plane is None:
         return Zone(zone.id, corners, zone.units, None, 1.0, zone.capacity)
-    floor, share = _floor(index, zone, corners, plane)
+    floor, share = _floor(index, zone, plane, doubt)
     return Zone(zone.id, corners, zone.units, floor, share, zone.capacity)
 
 
-def _floor(index: int, zone: ZoneConfig, corners: Floats, plane: GroundPlane) -> tuple[Floor, float]:
+def _floor(index: int, zone: ZoneConfig, plane: GroundPlane, doubt: _Doubt) -> tuple[Floor, float]:
     """The ground that the camera sees of a zone, and how much of the zone that is."""
-    key = f"zones[{index}].polygon"
-    sigma = plane.rmse_m / math.sqrt(2)  # of one coordinate
+    key, corners = f"zones[{index}].polygon", as_points(zone.polygon)
+    place_m = doubt.place_m or 0.0
+    sigma = place_m / math.sqrt(2)  # of one coordinate
     share, spread = 1.0, 0.0
     if zone.units == "image":
         if not plane.below_horizon(corners).all():
@@ -168,7 +187,7 @@ def _floor(index: int, zone: ZoneConfig, corners: Floats, plane: GroundPlane) ->
             raise SiteError(f"{key}[{corner}]", "lies above the horizon, where there is no ground")
         visible = plane.to_ground(corners)
         whole = polygon_area(visible)
-        spread = area_stderr(visible, sigma)
+        spread = area_stderr(visible, sigma) if doubt.area is None else whole * doubt.area
     else:
         visible, whole = corners, polygon_area(corners)
         for edge in plane.picture_edges():
@@ -176,6 +195,7 @@ def _floor(index: int, zone: ZoneConfig, corners: Floats, plane: GroundPlane) ->
         share = polygon_area(visible) / whole
         if share < 0.01:
             raise SiteError(key, "lies outside the picture")
+        spread = whole * share * (doubt.area or 0.0)  # the metres of its corners are the calibration's
     area = whole * share
     if zone.walkable_m2 is not None:
         if zone.walkable_m2 > whole * _ROUNDING:
@@ -184,7 +204,7 @@ def _floor(index: int, zone: ZoneConfig, corners: Floats, plane: GroundPlane) ->
                 f"{zone.walkable_m2:g} m2 is more than the polygon's {whole:.1f} m2 on the ground",
             )
         area, spread = zone.walkable_m2 * share, 0.0
-    return Floor(visible, area, spread, plane.rmse_m), share
+    return Floor(visible, area, spread, place_m), share
 
 
 def _line(index: int, line: LineConfig, plane: GroundPlane | None) -> Line:
@@ -227,9 +247,9 @@ def _check_density_rules(camera: CameraConfig, zones: tuple[Zone, ...]) -> None:
             )
 
 
-def _notes(plane: GroundPlane | None, zones: tuple[Zone, ...]) -> tuple[str, ...]:
+def _notes(plane: GroundPlane | None, zones: tuple[Zone, ...], doubt: _Doubt) -> tuple[str, ...]:
     notes = []
-    if plane is not None and plane.redundancy == 0:
+    if plane is not None and doubt.place_m is None:
         notes.append("four surveyed points fit any plane: their error cannot be told; survey seven or more")
     if plane is not None and not plane.right_handed:
         notes.append("the survey's y axis runs towards the camera, or two of its points are swapped")
