@@ -16,47 +16,51 @@ BAND_SIGMAS = 1.2816
 _NOISE_MEMORY_S = 1.0
 """Errors of looks nearer than this are the same error."""
 _GATE = 3.0
+_BASE = 0.5
+"""Added to the share before the root is taken: the root of 0 would rise without bound."""
 _MAX_GAP_S = 60.0
 _STEP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrendOptions:
-    """How a crowd's measure may change; all in shares of `scale` so that its unit does not matter.
+    """How a crowd's measure may change, told of the root of its share of `scale` plus a half.
+
+    Of the root, because a count's scatter is the same everywhere there, and because growth that speeds up
+    (people tell people) as well as growth that is steady runs nearly straight.
 
     Attributes:
-        scale: a value that matters, above 0, in the measure's unit: the next threshold.
-        slope_share_per_s: how steep it may be at the beginning: 0.004 grows from 0 to the threshold in 4 min.
-        bend_share_per_s2: typical change of the slope per second. A logistic growth with a time constant of 3
-            minutes has 0.003 / 1000 at most.
+        scale: a value that matters, above 0, in units of the measure: the next threshold.
+        slope_per_s: how steep the root may be at the beginning, in shares per second.
+        bend_per_s2: typical change of its slope, in shares per second squared.
         bend_memory_s: how long a change of slope lasts.
-        jitter_share_per_root_s: disorderly coming and going, which adds up like a random walk.
+        jitter_per_root_s: disorderly coming and going, a random walk, in shares per root of a second.
         settle_s: so much must have been seen before anything is said.
         settle_looks: and so many looks.
     """
 
     scale: float
-    slope_share_per_s: float = 0.004
-    bend_share_per_s2: float = 1.5e-5
-    bend_memory_s: float = 90.0
-    jitter_share_per_root_s: float = 0.002
+    slope_per_s: float = 0.003
+    bend_per_s2: float = 2.5e-6
+    bend_memory_s: float = 150.0
+    jitter_per_root_s: float = 0.0005
     settle_s: float = 60.0
     settle_looks: int = 10
 
     def __post_init__(self) -> None:
-        numbers = (self.scale, self.slope_share_per_s, self.bend_share_per_s2, self.bend_memory_s)
+        numbers = (self.scale, self.slope_per_s, self.bend_per_s2, self.bend_memory_s)
         if not all(math.isfinite(x) and x > 0 for x in numbers):
             raise ValueError(f"scale, slope, bend and bend_memory_s must be positive, got {numbers}")
-        if self.jitter_share_per_root_s < 0 or self.settle_s < 0 or self.settle_looks < 2:
+        if self.jitter_per_root_s < 0 or self.settle_s < 0 or self.settle_looks < 2:
             raise ValueError("jitter and settle_s must not be negative, settle_looks 2 at least")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trend:
-    """Level, slope and bend of a measure, with their covariance.
+    """Level, slope and bend of the root of a measure's share of the scale plus a half, with covariance.
 
     Attributes:
-        mean: (3,) in units of the measure, per second, per second squared.
+        mean: (3,) share, share per second, share per second squared.
         covariance: (3, 3).
         began_s, looked_s: camera times of the first and the newest look; NaN before the first.
         looks: how many.
@@ -96,7 +100,7 @@ class Reading:
             raise ValueError("a rate must be finite and its standard error positive")
 
 
-Reason = Literal["too little history", "not rising to it", "not surely within the horizon"]
+Reason = Literal["too little history", "not surely rising to it"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,59 +136,68 @@ def step_trend(state: Trend, reading: Reading, pts_s: float, options: TrendOptio
         options: how the measure may change.
     """
     gap_s = pts_s - state.looked_s
+    root, variance = _root(reading, options)
     if not state.looks or gap_s > _MAX_GAP_S:
-        variance = reading.stderr**2 + (0.01 * options.scale) ** 2
-        spread = (options.slope_share_per_s * options.scale) ** 2
-        bend = (options.bend_share_per_s2 * options.scale) ** 2
-        return Trend(np.array([reading.value, 0.0, 0.0]), np.diag([variance, spread, bend]), pts_s, pts_s, 1)
+        start = np.diag([variance, options.slope_per_s**2, options.bend_per_s2**2])
+        return Trend(np.array([root, 0.0, 0.0]), start, pts_s, pts_s, 1)
     if gap_s <= 0:
         return state
     move, noise = _motion(gap_s, options)
     mean = move @ state.mean
     covariance = move @ state.covariance @ move.T + noise
-    repeats = max(1.0, _NOISE_MEMORY_S / gap_s)
-    least = (0.002 * options.scale) ** 2
-    stated = (reading.stderr**2 + least) * repeats
-    surprise = (reading.value - mean[0]) ** 2 / (covariance[0, 0] + stated * state.roughness)
+    stated = variance * max(1.0, _NOISE_MEMORY_S / gap_s)
+    surprise = (root - mean[0]) ** 2 / (covariance[0, 0] + stated * state.roughness)
     # Single looks far out must not enlarge it for long, a lasting excess must: bounded steps, slow average.
     share = 1 - math.exp(-gap_s / 30.0)
     roughness = state.roughness * (1 + share * (min(surprise, _GATE**2) - 1))
     error = stated * state.roughness * max(1.0, math.sqrt(surprise) / _GATE)
-    mean, covariance = _update(mean, covariance, 0, reading.value, error)
+    mean, covariance = _update(mean, covariance, 0, root, error)
     if reading.rate_per_s is not None:
-        # The rate is a mean over a window of a minute: its looks repeat one another for as long.
-        rate_error = reading.rate_stderr_per_s**2 * max(1.0, 60.0 / gap_s)
-        mean, covariance = _update(mean, covariance, 1, reading.rate_per_s, rate_error)
+        # d sqrt(x) = dx / (2 sqrt(x)). The rate is a mean over a minute: so long its looks repeat each other.
+        steep = 2 * options.scale * max(float(mean[0]), math.sqrt(_BASE))
+        rate_error = (reading.rate_stderr_per_s / steep) ** 2 * max(1.0, 60.0 / gap_s)
+        mean, covariance = _update(mean, covariance, 1, reading.rate_per_s / steep, rate_error)
     return Trend(mean, covariance, state.began_s, pts_s, state.looks + 1, min(max(roughness, 1.0), 25.0))
+
+
+def _root(reading: Reading, options: TrendOptions) -> tuple[float, float]:
+    """Root of a reading's share of the scale, and its variance."""
+    root = _to_root(reading.value, options)
+    return root, (reading.stderr / options.scale / (2 * root)) ** 2 + 0.002**2
+
+
+def _to_root(value: float, options: TrendOptions) -> float:
+    return math.sqrt(max(value, 0.0) / options.scale + _BASE)
 
 
 def forecast(state: Trend, threshold: float, options: TrendOptions, horizon_s: float = HORIZON_S) -> Forecast:
     """Minutes until the trend reaches a threshold.
 
-    Said only where the band's lower edge reaches it within the horizon as well, that is where it is reached
-    in 9 of 10 cases: a crowd that merely wavers is not forecast to rise.
+    Said only where it is reached within the horizon and the measure surely rises now, its slope above 0 by
+    the band's 1.28 standard errors: a crowd that merely wavers is not forecast to rise. Waiting until the
+    band's late edge is within the horizon would tell of those alone that noise makes look steep.
 
     Args:
         state: up to now.
-        threshold: in the measure's unit.
+        threshold: above 0, in the measure's unit.
         options: as for `step_trend`.
         horizon_s: no further ahead.
     """
     if state.looks < options.settle_looks or not state.looked_s - state.began_s >= options.settle_s:
         return Forecast(unavailable="too little history")
-    if state.mean[0] >= threshold:
+    goal = _to_root(threshold, options)
+    if state.mean[0] >= goal:
         return Forecast(0.0, 0.0, 0.0, 1.0)
     ahead_s = np.arange(0.0, horizon_s + _STEP_S / 2, _STEP_S)
     middle, sigma = _ahead(state, ahead_s, options)
-    reached = (middle - threshold) / np.maximum(sigma, 1e-12 * options.scale)
+    reached = (middle - goal) / np.maximum(sigma, 1e-12)
     probability = 0.5 * math.erfc(-float(reached.max()) / math.sqrt(2))
     central, early, late = (
-        _first(ahead_s, middle + k * sigma, threshold) for k in (0.0, BAND_SIGMAS, -BAND_SIGMAS)
+        _first(ahead_s, middle + k * sigma, goal) for k in (0.0, BAND_SIGMAS, -BAND_SIGMAS)
     )
-    if central is None:
-        return Forecast(None, early, late, probability, "not rising to it")
-    if late is None:
-        return Forecast(None, early, late, probability, "not surely within the horizon")
+    slope, slope_stderr = float(state.mean[1]), math.sqrt(float(state.covariance[1, 1]))
+    if central is None or slope < BAND_SIGMAS * slope_stderr:
+        return Forecast(None, early, late, probability, "not surely rising to it")
     return Forecast(central, early, late, probability)
 
 
@@ -195,10 +208,10 @@ def _motion(seconds: float, options: TrendOptions) -> tuple[Floats, Floats]:
     turn = memory * (1 - fade)
     move = np.array([[1.0, seconds, memory * (seconds - turn)], [0.0, 1.0, turn], [0.0, 0.0, fade]])
     # Fresh bend of variance bend^2 (1 - fade^2) enters evenly; its way into slope and level by the midpoint.
-    fresh = (options.bend_share_per_s2 * options.scale) ** 2 * (1 - fade * fade)
+    fresh = options.bend_per_s2**2 * (1 - fade * fade)
     way = np.array([seconds**2 / 6, seconds / 2, 1.0])
     noise = fresh * np.outer(way, way)
-    noise[0, 0] += (options.jitter_share_per_root_s * options.scale) ** 2 * seconds
+    noise[0, 0] += options.jitter_per_root_s**2 * seconds
     return move, noise
 
 
