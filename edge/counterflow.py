@@ -130,9 +130,10 @@ def counterflow(people: People, ground: Ground, limits: CounterflowLimits | None
     calm = np.minimum(density / limits.density_per_m2, limits.slowed_ratio / np.maximum(ratio, 1e-6))
     streams = [_streams(kernel, weight, v, axis, whole, limits) for axis in _axes(weight, v, limits)]
     rated = [np.where(enough, np.minimum(s.badness, calm), -np.inf) for s in streams]
-    worst = max(range(len(streams)), key=lambda k: float(rated[k].max()))
-    row, column = np.unravel_index(int(rated[worst].argmax()), density.shape)
-    at = (int(row), int(column))
+    places = [np.unravel_index(int(rate.argmax()), rate.shape) for rate in rated]
+    # Two axes may hold the same people: then the one along which they move counts.
+    worst = max(range(_AXES), key=lambda k: (round(float(rated[k].max()), 6), streams[k].flux[places[k]]))
+    at = (int(places[worst][0]), int(places[worst][1]))
     found = streams[worst]
     share = float(found.share[at])
     number = float(found.ahead[at] + found.back[at]) ** 2 / max(

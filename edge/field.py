@@ -83,16 +83,21 @@ class Ground:
         lengths = np.hypot(sides[:, 0], sides[:, 1]) if len(corners) > 2 else np.zeros(1)
         if not lengths.max() > 0:
             raise ValueError("a zone's ground needs three corners or more and an area")
-        x, y = sides[lengths.argmax()] / lengths.max()
+        longest = int(np.flatnonzero(lengths >= lengths.max() * (1 - 1e-9))[0])  # a square has four
+        x, y = sides[longest] / lengths[longest]
         frame = np.array([[x, y], [-y, x]])
         local = (corners - corners[0]) @ frame.T
         low, high = local.min(axis=0), local.max(axis=0)
         origin = corners[0] + (low + high) / 2 @ frame
-        half = np.maximum((high - low) / 2, step / 2)
-        step = max(step, math.sqrt(4 * float(half.prod()) / _MAX_NODES))
-        columns, rows = (np.arange(-int(h / step), int(h / step) + 1, dtype=np.float64) * step for h in half)
-        inside = cls(corners, radius_m, frame, origin, columns, rows, np.zeros((len(rows), len(columns))))
-        return cls(corners, radius_m, frame, origin, columns, rows, _shares(inside, step))
+        size = np.maximum(high - low, step / 2)
+        step = max(step, math.sqrt(float(size[0]) * float(size[1]) / _MAX_NODES))
+        # Whole cells in each direction, nodes in their middles: none lies on a side, where rounding decides.
+        counts = np.maximum(np.ceil(size / step - 1e-6), 1.0)
+        columns, rows = (
+            ((np.arange(n) + 0.5) / n - 0.5) * length for n, length in zip(counts, size, strict=True)
+        )
+        bare = cls(corners, radius_m, frame, origin, columns, rows, np.zeros((len(rows), len(columns))))
+        return cls(corners, radius_m, frame, origin, columns, rows, _shares(bare, size / counts))
 
     @property
     def inside(self) -> NDArray[np.bool_]:
@@ -141,14 +146,15 @@ class Kernel:
         return total
 
 
-def _shares(ground: Ground, step_m: float) -> Floats:
+def _shares(ground: Ground, steps_m: Floats) -> Floats:
     """(ny, nx) part of each node's Gaussian that lies inside the polygon; NaN for nodes outside."""
     fine = (np.arange(_SUBDIVIDE) + 0.5) / _SUBDIVIDE - 0.5
-    xs, ys = ((axis[:, None] + fine * step_m).ravel() for axis in (ground.columns, ground.rows))
+    axes = zip((ground.columns, ground.rows), steps_m, strict=True)
+    xs, ys = ((axis[:, None] + fine * step).ravel() for axis, step in axes)
     samples = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     polygon = ground.local(ground.polygon)
     within = np.concatenate([even_odd(part, polygon) for part in np.array_split(samples, 64)])
-    mass = within.reshape(len(ys), len(xs)) * (step_m / _SUBDIVIDE) ** 2
+    mass = within.reshape(len(ys), len(xs)) * (float(steps_m.prod()) / _SUBDIVIDE**2)
     scale = 1 / ground.radius_m**2
     kx = np.exp(-((ground.columns[:, None] - xs) ** 2) * scale)
     ky = np.exp(-((ground.rows[:, None] - ys) ** 2) * scale)

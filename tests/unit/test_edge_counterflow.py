@@ -81,7 +81,7 @@ def same(a: Counterflow, b: Counterflow, abs_: float = 1e-6) -> None:
 
 
 @given(seeds, st.floats(-3, 3), st.floats(-40, 40))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_order_and_frame_mean_nothing(seed, angle, shift):
     people = hall(seed, 3.0, 0.25, 0.4)
     c, s = math.cos(angle), math.sin(angle)
@@ -92,7 +92,7 @@ def test_order_and_frame_mean_nothing(seed, angle, shift):
 
 
 @given(seeds)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_somebody_far_away_changes_nothing(seed):
     people = hall(seed, 3.0, 0.25, 0.4)
     near = people.select(people.at[:, 0] < 6)
@@ -109,8 +109,14 @@ def test_unknown_velocities_are_said():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"density_per_m2": 0}, {"weak_share": 0.6}, {"slowed_ratio": 0}, {"standing_m_s": -1}, {"least_people": 1}],
+    [
+        {"density_per_m2": 0},
+        {"weak_share": 0.6},
+        {"slowed_ratio": 0},
+        {"standing_m_s": -1},
+        {"least_people": 1},
+    ],
 )
 def test_limits_are_checked(bad):
-    with pytest.raises(ValueError, match="must|not below"):
+    with pytest.raises(ValueError, match=r"must|not below"):
         CounterflowLimits(**bad)

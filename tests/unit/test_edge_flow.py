@@ -50,7 +50,7 @@ def test_tracks_are_counted_both_ways():
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_the_picture_rate_does_not_matter(seed, tracked):
     rows = stream(seed, 2.0, 60.0, back=0.3)
     flows = [run(rows, fps, 60, tracked) for fps in (2, 5, 10)]
@@ -60,7 +60,7 @@ def test_the_picture_rate_does_not_matter(seed, tracked):
 
 
 @given(seeds)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_density_times_speed_agrees_with_counting(seed):
     rows = stream(seed, 3.0, 60.0, back=0.2)
     counted, flux = run(rows, 4, 60), run(rows, 4, 60, tracked=False)
@@ -84,14 +84,14 @@ def test_half_tracks_and_half_density_add_up():
 
 def test_the_stated_error_is_poisson_s():
     found = []
-    for seed in range(40):
-        flow = run(stream(seed, 1.0, 60.0), 2, 60)
+    for seed in range(25):
+        flow = run(stream(seed, 1.0, 60.0), 1, 60)
         found.append((flow.ahead_per_m_min - 15) / flow.stderr_per_m_min)
-    assert np.std(found) == pytest.approx(1.0, abs=0.3)
+    assert np.std(found) == pytest.approx(1.0, abs=0.4)
 
 
 @given(seeds, st.floats(-3, 3))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_turning_the_ground_and_shuffling_people_change_nothing(seed, angle):
     rows = stream(seed, 2.0, 20.0)
     c, s = math.cos(angle), math.sin(angle)
@@ -163,9 +163,10 @@ def test_stop_and_go_is_waves_or_a_dense_flow_held_up():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"end": np.zeros(2)}, {"capacity_per_m_min": 0.0}, {"band_m": -1.0}, {"capacity_per_m_min": math.nan}]
+    "bad",
+    [{"end": np.zeros(2)}, {"capacity_per_m_min": 0.0}, {"band_m": -1.0}, {"capacity_per_m_min": math.nan}],
 )
 def test_a_section_must_have_width_and_capacity(bad):
     good = {"start": np.zeros(2), "end": np.array([1.0, 0.0])}
-    with pytest.raises(ValueError, match="section|positive"):
+    with pytest.raises(ValueError, match=r"section|positive"):
         Section(**{**good, **bad})
