@@ -64,7 +64,7 @@ class Trend:
         covariance: (3, 3).
         began_s, looked_s: camera times of the first and the newest look; NaN before the first.
         looks: how many.
-        roughness: mean squared surprise over what was expected; 1 where the stated errors are honest.
+        roughness: ratio of squared surprise to what was expected; 1 where the stated errors are honest.
     """
 
     mean: Floats = field(default_factory=lambda: np.zeros(3))
@@ -108,7 +108,7 @@ class Forecast:
     """When a measure reaches a threshold.
 
     Attributes:
-        minutes: until it does, by the middle of the forecast; 0 where it is reached; None where not said.
+        minutes: units of 60 seconds until it does, in the middle; 0 where reached; None where not said.
         earliest_minutes, latest_minutes: bounds of the 80 % band; None is beyond the horizon.
         probability: that it is reached within the horizon.
         unavailable: why nothing is said.

@@ -41,23 +41,23 @@ def people_at(frame: int) -> People:
 
 def test_density_agrees():
     traj = pedpy.TrajectoryData(FRAME, frame_rate=FPS)
-    area = pedpy.MeasurementArea([(7.0, 1.0), (13.0, 1.0), (13.0, 5.0), (7.0, 5.0)])
+    area = pedpy.MeasurementArea([(7.0, 0.0), (13.0, 0.0), (13.0, 6.0), (7.0, 6.0)])
     walkable = pedpy.WalkableArea(HALL)
     classic = pedpy.compute_classic_density(traj_data=traj, measurement_area=area)["density"]
     cells = pedpy.compute_individual_voronoi_polygons(traj_data=traj, walkable_area=walkable)
     voronoi, _ = pedpy.compute_voronoi_density(individual_voronoi_data=cells, measurement_area=area)
     ground = Ground.lay(HALL)
-    x, y = np.meshgrid(ground.columns + ground.origin[0], ground.rows + ground.origin[1])
-    within = (x > 7) & (x < 13) & (y > 1) & (y < 5)
+    x, _ = np.meshgrid(ground.columns + ground.origin[0], ground.rows + ground.origin[1])
+    within = (x > 7) & (x < 13)
     ours = np.array(
         [density_field(people_at(f), ground).density_per_m2[within].mean() for f in range(0, 400, 10)]
     )
     for reference in (classic, voronoi["density"]):
         theirs = np.array([float(reference.loc[f]) for f in range(0, 400, 10)])
         # Look by look they spread people differently over the area's edge; on average they are one.
-        assert ours.mean() == pytest.approx(theirs.mean(), rel=0.03)
-        assert np.sqrt(((ours - theirs) ** 2).mean()) < 0.15 * theirs.mean()
-        assert np.corrcoef(ours, theirs)[0, 1] > 0.85
+        assert ours.mean() == pytest.approx(theirs.mean(), rel=0.04)
+        assert np.sqrt(((ours - theirs) ** 2).mean()) < 0.1 * theirs.mean()
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.95
 
 
 @pytest.mark.parametrize("tracked", [True, False], ids=["tracks", "density times speed"])

@@ -21,10 +21,11 @@ def look(rng: np.random.Generator, per_m2: float, shake: float, noise: float = 0
     return People.of(at, 1.0, 0.05, velocity)
 
 
-def drive(seed, per_m2, shake, noise=0.0, seconds=20.0, fps=1.0, known=Noise()) -> Pressure:
+def drive(seed, per_m2, shake, noise=0.0, known=None) -> Pressure:
     rng, state = np.random.default_rng(seed), PressureState()
-    for t in np.arange(0, seconds, 1 / fps):
-        state, found = step_pressure(state, look(rng, per_m2, shake, noise), GROUND, float(t), known)
+    for t in np.arange(0, 20.0, 1.0):
+        people = look(rng, per_m2, shake, noise)
+        state, found = step_pressure(state, people, GROUND, float(t), known or Noise())
     return found
 
 

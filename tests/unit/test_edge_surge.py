@@ -11,10 +11,8 @@ from edge.surge import Surge, SurgeLimits, SurgeState, step_surge
 
 def look(rng, n, speed, spread=0.2, scatter=False) -> People:
     at = rng.uniform(-6, 6, (n, 2))
-    if scatter:
-        way = at / np.maximum(np.hypot(*at.T), 0.5)[:, None]
-    else:
-        way = np.tile([1.0, 0.0], (n, 1))
+    away = at / np.maximum(np.hypot(*at.T), 0.5)[:, None]
+    way = away if scatter else np.tile([1.0, 0.0], (n, 1))
     return People.of(at, velocity=way * np.maximum(rng.normal(speed, spread, n), 0)[:, None])
 
 
