@@ -79,12 +79,14 @@ class FlowSide:
     Attributes:
         settled: 1 ahead of it, -1 behind, 0 not known yet.
         at: (x, y) metres where it was last seen.
+        offset_m: how far ahead of the section's endless line that is.
         through: whether it last changed side between the section's ends.
         seen_s: camera time.
     """
 
     settled: int
     at: tuple[float, float]
+    offset_m: float
     through: bool
     seen_s: float
 
@@ -220,15 +222,14 @@ def _cross(
         people.keys.tolist(), people.at.tolist(), offsets.tolist(), people.weight.tolist(), strict=True
     ):
         here = (1 if offset > 0 else -1) if abs(offset) > _MARGIN_M else 0
-        old = sides.get(key, FlowSide(here, (at[0], at[1]), False, pts_s))
+        old = sides.get(key, FlowSide(here, (at[0], at[1]), offset, False, pts_s))
         through = old.through
-        before = float(_strip(np.array([old.at]), section)[0][0])
-        if (before > 0) != (offset > 0):
+        if (old.offset_m > 0) != (offset > 0):
             where = line_position(np.array(old.at), np.array(at), section.start, section.end)
             through = 0 <= where <= 1
         if here == -old.settled and here and through and lasted_s > 0:
             crossed[here] += weight
-        sides[key] = FlowSide(here or old.settled, (at[0], at[1]), through, pts_s)
+        sides[key] = FlowSide(here or old.settled, (at[0], at[1]), offset, through, pts_s)
     return sides, crossed[1], crossed[-1]
 
 
