@@ -15,7 +15,7 @@ run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded 
 test: $(VENV)/.test rtsp-server postgres ## Run every test, with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-config=pyproject.toml $(ARGS) $(TESTS)
 
-chaos: $(VENV)/.test postgres ## Run the long form of the chaos tests: fifty kills, half an hour
+chaos: $(VENV)/.test postgres ## Run the long form of the chaos tests: fifty kills of each part, an hour or two
 	SHARPEYES_CHAOS=long $(BIN)/python -m pytest -s $(ARGS) tests/chaos
 
 check: $(VENV)/.test ## Run the static gate: format, lint, types, architecture

@@ -6,6 +6,7 @@ Every process is in a session of its own and ended with the test, however that e
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,8 @@ SEED = int(os.environ.get("SHARPEYES_CHAOS_SEED", "4"))
 LONG = os.environ.get("SHARPEYES_CHAOS") == "long"
 PATIENCE_S = 600.0 if LONG else 120.0
 SHARPEYES = [sys.executable, "-c", "from api.cli import main; main()"]
+_UNTIL_WE_END = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""Before a command: it ends with the tests even where these are killed."""
 _QUIET_PORTS = range(15_000, 32_000)
 
 
@@ -78,7 +81,7 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._inside, *self.command()],
+                [*_UNTIL_WE_END, *self._inside, *self.command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
