@@ -70,7 +70,7 @@ def cells(points: Points, shape: tuple[int, int], stride: int = 8) -> NDArray[np
 def crop(sample: Sample, size: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Points]:
     """A random part of the picture at a random scale, mirrored or not, of (width, height) pixels."""
     height, width = sample.image.shape[:2]
-    scale = LONG_SIDE / max(width, height) * float(np.exp(rng.uniform(np.log(0.65), np.log(1.6))))
+    scale = LONG_SIDE / max(width, height) * float(np.exp(np.clip(rng.normal(0.0, 0.25), -0.5, 0.5)))
     stretch = float(np.exp(rng.uniform(-0.12, 0.12)))
     sx, sy = scale * stretch, scale / stretch
     wide, high = size[0] / sx, size[1] / sy

@@ -47,6 +47,9 @@ BEND = 0.15
 MOSAICS = 0.15
 """Share of training pictures that are made of two."""
 
+MANY = 15.0
+"""Heads in a crop above which it weighs less."""
+
 BLOCKS = (2, 4, 8, 32)
 """Sides, in cells, of the blocks whose counts the loss compares besides the cells'."""
 
@@ -92,19 +95,21 @@ def loss_of(logits: Tensor, counts: Tensor) -> Tensor:
     """Mean over the batch: negative log-likelihood of the cells' counts, plus errors of larger blocks.
 
     The first is that of the zero-inflated Poisson distribution; the second, an error over the square root
-    of the count, holds sums together that single cells are indifferent to.
+    of the count, holds sums together that single cells are indifferent to. A picture of hundreds weighs
+    more than one of ten, but not so many times more.
     """
+    weight = torch.rsqrt(1 + counts.sum((1, 2)) / MANY)
     present, plain_rate = logits[:, 0], functional.softplus(logits[:, 1])
     rate = plain_rate + 1e-6
     log_present = functional.logsigmoid(present)
     empty = torch.logaddexp(functional.logsigmoid(-present), log_present - rate)
     filled = log_present + counts * torch.log(rate) - rate - torch.lgamma(counts + 1)
-    total = -torch.where(counts > 0, filled, empty).sum((1, 2)).mean()
+    total = -(weight * torch.where(counts > 0, filled, empty).sum((1, 2))).mean()
     found = torch.sigmoid(present) * plain_rate
     for side in BLOCKS:
         a = functional.avg_pool2d(found[:, None], side) * side**2
         b = functional.avg_pool2d(counts[:, None], side) * side**2
-        off = ((a - b).abs() / torch.sqrt(b + 1)).sum((1, 2, 3)).mean()
+        off = (weight * ((a - b).abs() / torch.sqrt(b + 1)).sum((1, 2, 3))).mean()
         total = total + 0.25 * off * (side / 8) ** 0.5
     return total
 
