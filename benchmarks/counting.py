@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -221,7 +222,7 @@ def main() -> None:
     try:
         result = run(options)
     except (DataError, ModelError) as error:
-        say(f"error: {error}")
+        say(f"error: {escape(str(error))}")
         raise SystemExit(2) from None
     columns = ("people", "pictures", "MAE", "RMSE", "bias", "detector MAE", "detector bias")
     rows = [

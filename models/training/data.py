@@ -67,11 +67,20 @@ def cells(points: Points, shape: tuple[int, int], stride: int = 8) -> NDArray[np
     return counts
 
 
-def crop(sample: Sample, size: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Points]:
-    """A random part of the picture at a random scale, mirrored or not, of (width, height) pixels."""
+def crop(
+    sample: Sample, size: tuple[int, int], rng: np.random.Generator, strength: float = 1.0
+) -> tuple[Image, Points]:
+    """A random part (height, width, 3) of the picture at a random scale, mirrored or not.
+
+    `size` is (width, height) in pixels; `strength`, 0 to 1, how far the scale strays.
+    """
     height, width = sample.image.shape[:2]
-    scale = LONG_SIDE / max(width, height) * float(np.exp(np.clip(rng.normal(0.0, 0.25), -0.5, 0.5)))
-    stretch = float(np.exp(rng.uniform(-0.12, 0.12)))
+    scale = (
+        LONG_SIDE
+        / max(width, height)
+        * float(np.exp(np.clip(rng.normal(0.0, 0.12 + 0.13 * strength), -0.5, 0.5)))
+    )
+    stretch = float(np.exp(rng.uniform(-0.12, 0.12) * strength))
     sx, sy = scale * stretch, scale / stretch
     wide, high = size[0] / sx, size[1] / sy
     x0 = _offset(width, wide, rng)
@@ -101,23 +110,23 @@ def _cut(image: Image, x: int, y: int, size: tuple[int, int]) -> Image:
     return canvas
 
 
-def disturb(image: Image, rng: np.random.Generator) -> Image:
-    """As (h, w, 3) uint8 before and after: another light, lens and camera, noise and compression."""
+def disturb(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
+    """As (h, w, 3) uint8 before and after: another light, lens and camera; `strength` from 0 to 1."""
     levels = np.arange(256, dtype=np.float32) / 255
-    gamma, gain = np.exp(rng.uniform(-0.4, 0.4)), np.exp(rng.uniform(-0.25, 0.25))
-    lift = rng.uniform(-0.08, 0.08)
-    tints = np.exp(rng.normal(0, 0.05, 3))
+    gamma, gain = (np.exp(rng.uniform(-side, side) * strength) for side in (0.4, 0.25))
+    lift = rng.uniform(-0.08, 0.08) * strength
+    tints = np.exp(rng.normal(0, 0.05, 3) * strength)
     tables = np.clip((levels**gamma * gain + lift)[:, None] * tints * 255, 0, 255)
     image = np.asarray(cv2.LUT(image, tables.astype(np.uint8)[None]), np.uint8)
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * strength:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    if rng.random() < 0.2:
+    if rng.random() < 0.2 * strength:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.0))), np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * strength:
         noise = rng.normal(0, rng.uniform(2, 10), image.shape).astype(np.float32)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * strength:
         packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 80))])[1]
         image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return image

@@ -26,6 +26,9 @@ from models.training.split import split_of
 
 NAME = "heads-448-int8"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+DENSE = 10
+"""Heads in a block from which its relative error is reported."""
+
 OPERATORS = ("Conv", "Relu", "Concat", "MaxPool", "Resize", "Add")
 CALIBRATION = 48
 """Drawn pictures that ranges and rounding are calibrated on."""
@@ -61,6 +64,14 @@ def report(name: str, found: Sequence[NDArray[np.float32]], true: Sequence[NDArr
     error = np.array([float(a.sum() - b.sum()) for a, b in zip(found, true, strict=True)])
     mae, rmse = abs(error).mean(), np.sqrt((error**2).mean())
     print(f"{name}: n {len(error)}, MAE {mae:.3f}, RMSE {rmse:.3f}, bias {error.mean():+.3f}", flush=True)
+    blocks = spread.block_sums(found, true, 8)
+    dense = blocks[blocks[:, 0] >= DENSE]
+    if len(dense):
+        off = np.abs(dense[:, 1] / dense[:, 0] - 1).mean()
+        bias = dense[:, 1].sum() / dense[:, 0].sum() - 1
+        print(
+            f"    {len(dense)} blocks of 8 x 8 cells with {DENSE} or more: MAPE {off:.1%}, bias {bias:+.1%}"
+        )
 
 
 def calibrate(folders: Sequence[Path], models: dict[str, onnx.ModelProto]) -> spread.Spread:

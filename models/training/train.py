@@ -38,8 +38,11 @@ DETECTOR = Path(__file__).resolve().parent.parent / "weights" / "nanodet-g-416-f
 CROP = (256, 256)
 """Width and height of the parts that are trained on."""
 
-COOL = 0.4
+COOL = 0.6
 """Share of the steps, at the end, over which the learning rate goes down to nothing."""
+
+MILDEST = 0.25
+"""Pictures are altered less as the rate goes down, to this share: real ones are as they are."""
 
 BEND = 0.15
 """Share of the steps, at the beginning, over which the backbone's leaky ReLUs become plain ones."""
@@ -73,20 +76,25 @@ def tensor(images: Sequence[data.Image]) -> Tensor:
     return ((stacked - CENTRE) / SPREAD).contiguous(memory_format=torch.channels_last)
 
 
-def make_batch(pools: Pools, shares: Sequence[float], size: int, seed: tuple[int, int]) -> Batch:
-    """A batch of `size` random crops, each from a pool by its share; the same for the same (seed, step)."""
+def make_batch(
+    pools: Pools, shares: Sequence[float], size: int, seed: tuple[int, int], strength: float
+) -> Batch:
+    """A batch of `size` random crops, each from a pool by its share; the same for the same (seed, step).
+
+    `strength`, 0 to 1: how much they are altered.
+    """
     rng = np.random.Generator(np.random.PCG64(seed))
     images, counts = [], []
 
     def draw() -> tuple[data.Image, data.Points]:
         pool = pools[int(rng.choice(len(pools), p=shares))]
-        return data.crop(pool[int(rng.integers(len(pool)))], CROP, rng)
+        return data.crop(pool[int(rng.integers(len(pool)))], CROP, rng, strength)
 
     for _ in range(size):
         image, points = draw()
-        if rng.random() < MOSAICS:
+        if rng.random() < MOSAICS * strength:
             image, points = data.mosaic((image, points), draw(), rng)
-        images.append(data.disturb(image, rng))
+        images.append(data.disturb(image, rng, strength))
         counts.append(data.cells(points, image.shape[:2]))
     return Batch(tensor(images), torch.from_numpy(np.stack(counts)))
 
@@ -231,7 +239,12 @@ def train(options: argparse.Namespace) -> None:
     chances = list(shares / shares.sum())
     losses: list[float] = []
     began = time.monotonic()
-    batches = ahead(lambda step: make_batch(pools, chances, options.batch, (options.seed, step)), steps)
+
+    def make(step: int) -> Batch:
+        strength = max(MILDEST, rate_at(step, options.steps))
+        return make_batch(pools, chances, options.batch, (options.seed, step), strength)
+
+    batches = ahead(make, steps)
     for batch in batches:
         while options.pause_file is not None and options.pause_file.exists():
             time.sleep(2)
