@@ -110,6 +110,17 @@ def _cut(image: Image, x: int, y: int, size: tuple[int, int]) -> Image:
     return canvas
 
 
+def whole_at(sample: Sample, size: tuple[int, int], rng: np.random.Generator) -> tuple[Image, Points]:
+    """The whole picture (height, width, 3) scaled to `size`, (width, height) pixels; mirrored or not."""
+    height, width = sample.image.shape[:2]
+    image = cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA)
+    points = sample.points * (size[0] / width, size[1] / height)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+        points = points * (-1, 1) + (size[0], 0)
+    return np.ascontiguousarray(image, np.uint8), points.astype(np.float32)
+
+
 def disturb(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
     """As (h, w, 3) uint8 before and after: another light, lens and camera; `strength` from 0 to 1."""
     levels = np.arange(256, dtype=np.float32) / 255

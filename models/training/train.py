@@ -53,11 +53,18 @@ MOSAICS = 0.15
 MANY = 15.0
 """Heads in a crop above which it weighs less."""
 
-BLOCKS = (2, 4, 8, 32)
-"""Sides, in cells, of the blocks whose counts the loss compares besides the cells'."""
+BLOCKS = (2, 4, 8)
+"""Sides, in cells, of the blocks whose counts the loss compares besides the cells' and the picture's."""
 
 BANDS = ((0, 5), (6, 10), (11, 20), (21, 40), (41, 10_000))
 """Crowd sizes that errors are given for."""
+
+WHOLE = 0.5
+"""Share of the steps after which whole pictures are learnt from, in place of crops.
+
+Crops teach what heads look like, of any size and anywhere. But who is marked at the far end of a view and
+at its edges, where people are a few pixels high or cut off, shows only in whole pictures.
+"""
 
 Pools = Sequence[Sequence[data.Sample]]
 
@@ -99,6 +106,25 @@ def make_batch(
     return Batch(tensor(images), torch.from_numpy(np.stack(counts)))
 
 
+def make_whole_batch(
+    pools: Pools, shares: Sequence[float], size: int, seed: tuple[int, int], strength: float
+) -> Batch:
+    """As `make_batch`, but of whole pictures of one shape, fewer as they are larger."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    pool = pools[int(rng.choice(len(pools), p=shares))]
+    first = pool[int(rng.integers(len(pool)))]
+    alike = [sample for sample in pool if sample.image.shape == first.image.shape]
+    height, width = first.image.shape[:2]
+    scale = float(np.exp(np.clip(rng.normal(0.0, 0.04 + 0.1 * strength), -0.25, 0.25)))
+    shape = data.input_size(width, height, round(data.LONG_SIDE * scale))
+    images, counts = [], []
+    for _ in range(max(1, round(size * CROP[0] * CROP[1] / (shape[0] * shape[1])))):
+        image, points = data.whole_at(alike[int(rng.integers(len(alike)))], shape, rng)
+        images.append(data.disturb(image, rng, strength))
+        counts.append(data.cells(points, image.shape[:2]))
+    return Batch(tensor(images), torch.from_numpy(np.stack(counts)))
+
+
 def loss_of(logits: Tensor, counts: Tensor) -> Tensor:
     """Mean over the batch: negative log-likelihood of the cells' counts, plus errors of larger blocks.
 
@@ -119,7 +145,8 @@ def loss_of(logits: Tensor, counts: Tensor) -> Tensor:
         b = functional.avg_pool2d(counts[:, None], side) * side**2
         off = (weight * ((a - b).abs() / torch.sqrt(b + 1)).sum((1, 2, 3))).mean()
         total = total + 0.25 * off * (side / 8) ** 0.5
-    return total
+    off = (found - counts).sum((1, 2)).abs() / torch.sqrt(counts.sum((1, 2)) + 1)
+    return total + (weight * off).mean()
 
 
 def ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
@@ -242,7 +269,8 @@ def train(options: argparse.Namespace) -> None:
 
     def make(step: int) -> Batch:
         strength = max(MILDEST, rate_at(step, options.steps))
-        return make_batch(pools, chances, options.batch, (options.seed, step), strength)
+        kind = make_batch if step < WHOLE * options.steps else make_whole_batch
+        return kind(pools, chances, options.batch, (options.seed, step), strength)
 
     batches = ahead(make, steps)
     for batch in batches:
