@@ -103,7 +103,25 @@ class DetrHead(Section):
     )
 
 
-HeadSpec = Annotated[NanoDetHead | YoloxHead | Yolov8Head | SsdHead | DetrHead, Field(discriminator="kind")]
+class DensityHead(Section):
+    """No detector: expected heads (1, h, w) in each cell, and how far off they are.
+
+    The variance of the error of a cell that counts n heads is `empty` + `poisson` n + (`shared` n)^2; only
+    the last part is common to all cells of a picture.
+    """
+
+    kind: Literal["density"]
+    stride: int = Field(8, ge=1, le=64, description="Input pixels a cell is wide and high.")
+    empty: float = Field(0.0, ge=0, description="Variance of an empty cell, persons squared.")
+    poisson: float = Field(
+        1.0, ge=0, description="Variance per head, persons squared, independent from cell to cell."
+    )
+    shared: float = Field(0.0, ge=0, description="Standard error, as a share of the count, common to all.")
+
+
+HeadSpec = Annotated[
+    NanoDetHead | YoloxHead | Yolov8Head | SsdHead | DetrHead | DensityHead, Field(discriminator="kind")
+]
 
 
 class Manifest(Section):
@@ -127,6 +145,8 @@ class Manifest(Section):
     def _distinct(self) -> "Manifest":
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes has the same name twice")
+        if isinstance(self.head, DensityHead) and (self.input.layout, self.input.dtype) != ("nhwc", "uint8"):
+            raise ValueError("head.kind density takes layout nhwc and dtype uint8")
         return self
 
 
@@ -205,6 +225,7 @@ def _class_names(path: Path, name: str) -> list[str]:
 
 _HEADS: dict[str, type[Section]] = {
     "nanodet": NanoDetHead, "yolox": YoloxHead, "yolov8": Yolov8Head, "ssd": SsdHead, "detr": DetrHead,
+    "density": DensityHead,
 }  # fmt: skip
 
 

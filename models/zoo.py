@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.density import DensityModel
 from models.detector import Detector
 from models.errors import ManifestError
-from models.manifest import ModelFile, suggestion
+from models.manifest import DensityHead, ModelFile, suggestion
 from models.session import Session
 
 BUILT_IN = Path(__file__).parent / "weights"
@@ -69,6 +70,15 @@ def load_detector(name_or_path: str, providers: Sequence[str] = (), threads: int
     return Detector(model, Session(model, providers, threads))
 
 
+def load_density(name_or_path: str, providers: Sequence[str] = (), threads: int = 1) -> DensityModel:
+    """Load a head counter by name or by its manifest's path, ready to look at pictures.
+
+    Raises ManifestError, IntegrityError, ProviderError or SessionError (all ModelError).
+    """
+    model = find_model(name_or_path)
+    return DensityModel(model, Session(model, providers, threads))
+
+
 def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     """Take a model into the user's folder, after a trial inference on a grey picture.
 
@@ -79,7 +89,11 @@ def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     name = model.manifest.name
     if name in list_models():
         raise ManifestError(f"{manifest}: name: there is already a model {name!r}")
-    Detector(model, Session(model, ("cpu",))).detect(_Grey())
+    session = Session(model, ("cpu",))
+    if isinstance(model.manifest.head, DensityHead):
+        DensityModel(model, session).count(_Grey())
+    else:
+        Detector(model, session).detect(_Grey())
     root = folder if folder is not None else user_folder()
     root.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".adding-", dir=root))

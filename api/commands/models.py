@@ -96,7 +96,8 @@ def bench(
 
     columns = ("prepare", "infer", "read", "total", "p90", "per s")
     table = terminal.table("", "model", "provider", *columns, right=columns)
-    for name in names or list_models():
+    detectors = [name for name, model in list_models().items() if model.manifest.head.kind != "density"]
+    for name in names or detectors:
         with terminal.err.status(f"timing {name}"):
             timing = measure(load_detector(name, provider or (), threads), rounds=rounds)
         stages = (timing.prepare.median, timing.infer.median, timing.read.median, timing.total.median)

@@ -54,11 +54,13 @@ def _tensors(model: onnx.ModelProto, operators: Sequence[str], keep_float: Seque
         for name in node.input:
             users.setdefault(name, []).append(node)
         if node.op_type in operators and node.name not in keep_float:
-            sources = node.input if node.op_type == "Concat" else node.input[:1]
+            sources = node.input if node.op_type in {"Concat", "Add"} else node.input[:1]
             touched.update(dict.fromkeys([*sources, *node.output]))
     slopes = {}
     for name in touched:
         followers = users.get(name, [])
+        if [node.op_type for node in followers] == ["Relu"]:
+            continue  # the two become one operation, which needs the range of what comes out
         leaky = len(followers) == 1 and followers[0].op_type == "LeakyRelu"
         slopes[name] = float(graph.attribute(followers[0], "alpha")) if leaky else 1.0
     return slopes

@@ -42,20 +42,26 @@ def letterboxed(path: Path, side: int = 416) -> NDArray[np.uint8]:
     return canvas
 
 
-def quantise(model: onnx.ModelProto, pictures: Sequence[NDArray[np.uint8]]) -> onnx.ModelProto:
+def quantise(
+    model: onnx.ModelProto,
+    pictures: Sequence[NDArray[np.uint8]],
+    operators: Sequence[str] = OPERATORS,
+    keep_float: Sequence[str] = (),
+) -> onnx.ModelProto:
     """The INT8 (QDQ, weights per channel) version of a model from `graph.simplify_nanodet` with a centre.
 
     The last convolution of each head stays in floating point: it is two hundredths of the work, and its
-    outputs are logits. Weights use 7 of their 8 bits: x86 processors without VNNI add two products of
-    8 x 8 bits in 16 bits, which overflows silently with the eighth.
+    outputs are logits. So do the nodes named in `keep_float`. Weights use 7 of their 8 bits: x86 processors
+    without VNNI add two products of 8 x 8 bits in 16 bits, which overflows silently with the eighth.
     """
     heads = {node.input[0] for node in model.graph.node if node.op_type == "Reshape"}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     last = [node.name for node in convolutions if node.output[0] in heads]
+    last += keep_float
     layers = [node.name for node in convolutions if node.name not in last]
     rounded, scales = rounding.round_weights(model, pictures, layers)
     last += [node.name for node in model.graph.node if graph.OUTPUT in node.output]
-    limits = calibrate.ranges(rounded, pictures, OPERATORS, last)
+    limits = calibrate.ranges(rounded, pictures, operators, last)
     limits["centred"] = (-float(graph.CENTRE), 255.0 - graph.CENTRE)
     overrides: dict[str, list[dict[str, Any]]] = {
         name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in limits.items()
@@ -64,7 +70,7 @@ def quantise(model: onnx.ModelProto, pictures: Sequence[NDArray[np.uint8]]) -> o
         overrides[name] = [
             {"axis": 0, "scale": np.float32(value), "zero_point": np.int8(0)} for value in scale
         ]
-    quantised = _quantise_static(rounded, overrides, last)
+    quantised = _quantise_static(rounded, overrides, operators, last)
     feed_pixels_directly(quantised)
     return quantised
 
@@ -80,7 +86,10 @@ class _Nothing(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _quantise_static(
-    model: onnx.ModelProto, overrides: dict[str, list[dict[str, Any]]], keep_float: Sequence[str]
+    model: onnx.ModelProto,
+    overrides: dict[str, list[dict[str, Any]]],
+    operators: Sequence[str],
+    keep_float: Sequence[str],
 ) -> onnx.ModelProto:
     logging.getLogger().setLevel(logging.ERROR)  # it advises pre-processing, which the surgery has done
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +100,7 @@ def _quantise_static(
             str(target),
             _Nothing(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(OPERATORS),
+            op_types_to_quantize=list(operators),
             nodes_to_exclude=list(keep_float),
             per_channel=True,
             activation_type=QuantType.QUInt8,

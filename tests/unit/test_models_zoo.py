@@ -34,8 +34,8 @@ def test_what_ships_is_listed_and_complete():
     assert {"LICENSE-NanoDet", "LICENSE-human-models", "MODEL_CARD.md"} <= texts
 
 
-def test_the_card_names_the_weights_it_speaks_of():
-    card = (BUILT_IN / "MODEL_CARD.md").read_text(encoding="utf-8")
+def test_the_cards_name_the_weights_they_speak_of():
+    card = "".join(path.read_text(encoding="utf-8") for path in BUILT_IN.glob("*_CARD.md"))
     for model in list_models().values():
         assert model.manifest.name in card
         assert model.manifest.sha256 in card
