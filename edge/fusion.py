@@ -1,0 +1,215 @@
+"""One crowd out of two looks: detections where people stand apart, a density map where they hide each other.
+
+A detector is sure of a person alone, and misses who is hidden or small; a density map is right about many
+and noisy about one. Which of the two counts is decided place by place: by how dense the ground is there, and
+by how large a person is seen.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge.geometry import Floats, as_points
+from edge.people import People
+from edge.pinhole import Pinhole
+from models.density import HeadMap
+
+APART_PER_M2, TOGETHER_PER_M2 = 0.7, 1.4
+"""Detections count below the one, the map above the other: Fruin's walkway levels C and E. Between them people
+who walk behind each other begin to hide each other from a camera that looks down by 20 to 40 degrees."""
+
+LARGE, SMALL = 0.14, 0.08
+"""Height of a person as a share of the picture's: detections count above the one, the map below the other.
+The detector's input has 234 rows at 16:9; of people lower than 20 of them it misses most."""
+
+WINDOW_M = 1.5
+"""How far to each side the ground is looked at to tell how dense it is there."""
+
+FARTHEST_M = 100.0
+SPLIT_M2 = 1.0
+"""Cells that cover more ground become several points: none may stand for a whole disc of the worst cell."""
+
+_SPLIT_MOST = 6
+_NEIGHBOUR_M = 2.0
+_LEAST = 1e-4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raster:
+    """Where the cells of a density map lie on the ground: worked out once for each camera.
+
+    Heads are what is seen, so cells are projected onto the plane of heads, and count for the ground below.
+
+    Attributes:
+        area_m2: (h, w) float64, ground that a cell covers; 0 where none is seen, or too far away.
+        reach: (2, h, w) int64, how many cells `WINDOW_M` is up and down, and to each side.
+        small: (h, w) float64, from 0 where people are large enough for a detector to 1 where too small.
+        points: (k, 2) float64 metres: the middle of a cell, or of the parts of a large one.
+        cell: (k,) flat index of each point's cell.
+        share: (k,) float64, the part of its cell that a point stands for.
+    """
+
+    area_m2: Floats
+    reach: NDArray[np.int64]
+    small: Floats
+    points: Floats
+    cell: NDArray[np.intp]
+    share: Floats
+
+    @classmethod
+    def lay(cls, camera: Pinhole, rows: int, columns: int) -> Self:
+        """Project a map's cells.
+
+        Args:
+            camera: over flat ground.
+            rows: of the map.
+            columns: of the map.
+        """
+        corners = _on_ground(camera, np.arange(columns + 1) / columns, np.arange(rows + 1) / rows)
+        middle = _on_ground(camera, (np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+        area = _areas(corners)
+        near = np.linalg.norm(middle - camera.position_m, axis=2) <= FARTHEST_M
+        area = np.where(near & np.isfinite(area), area, 0.0)
+        wide = np.linalg.norm(corners[:-1, 1:] - corners[:-1, :-1], axis=2)
+        high = np.linalg.norm(corners[1:, :-1] - corners[:-1, :-1], axis=2)
+        steps = np.stack((high, wide))
+        reach = np.where(np.isfinite(steps) & (steps > 0), WINDOW_M / np.maximum(steps, 1e-9), 0.0)
+        most = np.array([rows, columns])[:, None, None]
+        height = camera.person_height(middle.reshape(-1, 2)).reshape(rows, columns)
+        small = np.where(np.isfinite(height), _ramp(-height, -LARGE, -SMALL), 1.0)
+        points, cell, share = _parts(camera, area)
+        return cls(area, np.clip(np.ceil(reach), 1, most).astype(np.int64), small, points, cell, share)
+
+    def density(self, counts: ArrayLike) -> Floats:
+        """Heads per m2 around each cell: (h, w) heads -> (h, w); 0 where no ground is seen."""
+        heads = np.where(self.area_m2 > 0, np.asarray(counts, np.float64), 0.0)
+        ground = self._around(self.area_m2)
+        return np.divide(self._around(heads), ground, out=np.zeros_like(ground), where=ground > 0)
+
+    def _around(self, values: Floats) -> Floats:
+        """Sums over each cell's surroundings, by a table of sums."""
+        rows, columns = values.shape
+        table = np.zeros((rows + 1, columns + 1))
+        table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
+        r, c = np.indices(values.shape)
+        top, bottom = np.maximum(r - self.reach[0], 0), np.minimum(r + self.reach[0] + 1, rows)
+        left, right = np.maximum(c - self.reach[1], 0), np.minimum(c + self.reach[1] + 1, columns)
+        sums: Floats = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+        return sums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """A crowd on the ground.
+
+    Attributes:
+        people: detections first, in their order, each with the weight that is left to it; then the map's.
+        detected: how many of the points are detections.
+        shared: standard error that all of the map's weights have in common, as a fraction of them.
+    """
+
+    people: People
+    detected: int
+    shared: float
+
+    def stderr(self, rows: NDArray[np.bool_] | None = None) -> float:
+        """Standard error of the number of people in some of the points, (n,) bool, or in all."""
+        chosen = np.ones(len(self.people), np.bool_) if rows is None else rows
+        common = self.shared * float(self.people.weight[self.detected :][chosen[self.detected :]].sum())
+        return math.hypot(math.sqrt(float(self.people.variance[chosen].sum())), common)
+
+
+def fuse(detected: People, heads_at: ArrayLike, heads: HeadMap, raster: Raster) -> Fused:
+    """Put both looks together.
+
+    Args:
+        detected: people whom the detector found, where their feet stand.
+        heads_at: (n, 2) fractions of the picture, where their heads are seen.
+        heads: the density map of the same picture.
+        raster: of the camera, for maps of this shape.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    at = as_points(heads_at)
+    if len(at) != len(detected) or heads.counts.shape != raster.area_m2.shape:
+        raise ValueError("one head a detection, and a map of the raster's shape")
+    trust = _trust(heads, raster)
+    rows, columns = trust.shape
+    r = np.clip((at[:, 1] * rows).astype(np.intp), 0, rows - 1)
+    c = np.clip((at[:, 0] * columns).astype(np.intp), 0, columns - 1)
+    left = 1 - trust[r, c]
+    alone = People(
+        detected.at, detected.weight * left, detected.variance * left**2, detected.velocity, detected.keys
+    )
+    return Fused(alone.join(_of_map(detected, heads, raster, trust)), len(detected), heads.shared)
+
+
+def _trust(heads: HeadMap, raster: Raster) -> Floats:
+    """How far the map counts at each cell, 0 to 1."""
+    dense = _ramp(raster.density(heads.counts), APART_PER_M2, TOGETHER_PER_M2)
+    return np.where(raster.area_m2 > 0, 1 - (1 - dense) * (1 - raster.small), 0.0)
+
+
+def _of_map(detected: People, heads: HeadMap, raster: Raster, trust: Floats) -> People:
+    """The map's part, as points on the ground."""
+    counts = heads.counts.astype(np.float64)
+    own = np.maximum(heads.variance - (heads.shared * counts) ** 2, 0.0)
+    weight = (trust * counts).ravel()[raster.cell] * raster.share
+    variance = (trust**2 * own).ravel()[raster.cell] * raster.share
+    there = weight > _LEAST
+    points = raster.points[there]
+    return People.of(points, weight[there], variance[there], _velocity_near(detected, points))
+
+
+def _velocity_near(detected: People, points: Floats) -> Floats:
+    """How those move who were found near each point; NaN where nobody was."""
+    known = detected.select(detected.moving)
+    if not len(known):
+        return np.full((len(points), 2), np.nan)
+    away = ((points[:, None, :] - known.at[None, :, :]) ** 2).sum(axis=2)
+    near = np.exp(-away / _NEIGHBOUR_M**2) * (away <= (2 * _NEIGHBOUR_M) ** 2)
+    total = near.sum(axis=1, keepdims=True)
+    mean: Floats = np.divide(
+        near @ known.velocity, total, out=np.full((len(points), 2), np.nan), where=total > 0
+    )
+    return mean
+
+
+def _ramp(value: Floats, low: float, high: float) -> Floats:
+    """0 up to `low`, 1 from `high` on, straight between."""
+    ramp: Floats = np.clip((value - low) / (high - low), 0.0, 1.0)
+    return ramp
+
+
+def _on_ground(camera: Pinhole, x: Floats, y: Floats) -> Floats:
+    """A grid of the picture's points under head height: (len(y), len(x), 2) metres, NaN above the horizon."""
+    grid = np.stack(np.meshgrid(x, y), axis=2)
+    return camera.to_ground_at(grid.reshape(-1, 2)).reshape(grid.shape)
+
+
+def _areas(corners: Floats) -> Floats:
+    """Areas of the quadrilaterals between neighbouring corners: (h + 1, w + 1, 2) -> (h, w)."""
+    one = corners[1:, 1:] - corners[:-1, :-1]
+    other = corners[1:, :-1] - corners[:-1, 1:]
+    areas: Floats = np.abs(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]) / 2
+    return areas
+
+
+def _parts(camera: Pinhole, area: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """Points, their cells and shares: one for a small cell, k x k for one that covers much ground."""
+    rows, columns = area.shape
+    split = np.clip(np.ceil(np.sqrt(area / SPLIT_M2)), 1, _SPLIT_MOST).astype(np.int64)
+    points, cells, shares = [], [], []
+    for k in range(1, int(split.max(initial=1)) + 1):
+        cell = np.flatnonzero((split == k) & (area > 0))
+        offsets = np.stack(np.meshgrid(*[(np.arange(k) + 0.5) / k] * 2), axis=2).reshape(-1, 2)
+        corner = np.column_stack((cell % columns, cell // columns))
+        at = (corner[:, None, :] + offsets[None, :, :]).reshape(-1, 2) / (columns, rows)
+        points.append(camera.to_ground_at(at))
+        cells.append(np.repeat(cell, k * k))
+        shares.append(np.full(len(cell) * k * k, 1 / k**2))
+    return np.concatenate(points), np.concatenate(cells), np.concatenate(shares)
