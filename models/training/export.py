@@ -60,7 +60,7 @@ def truths(samples: Sequence[data.Sample]) -> list[NDArray[np.float32]]:
 
 
 def report(name: str, found: Sequence[NDArray[np.float32]], true: Sequence[NDArray[np.float32]]) -> None:
-    """Print how far counts of whole pictures are off."""
+    """Print how far the maps (h, w) of whole pictures are off."""
     error = np.array([float(a.sum() - b.sum()) for a, b in zip(found, true, strict=True)])
     mae, rmse = abs(error).mean(), np.sqrt((error**2).mean())
     print(f"{name}: n {len(error)}, MAE {mae:.3f}, RMSE {rmse:.3f}, bias {error.mean():+.3f}", flush=True)
