@@ -18,7 +18,7 @@ from edge.pinhole import Pinhole
 from models.density import HeadMap
 
 APART_PER_M2, TOGETHER_PER_M2 = 0.7, 1.4
-"""Detections count below the one, the map above the other: Fruin's walkway levels C and E. Between them people
+"""Detections count below the one, the map above the other: Fruin's walkway levels C and E. Between them those
 who walk behind each other begin to hide each other from a camera that looks down by 20 to 40 degrees."""
 
 LARGE, SMALL = 0.14, 0.08
