@@ -83,7 +83,7 @@ class Result:
 
     def add(self, step: Step) -> None:
         """Take one analysed picture in."""
-        self.pictures += 1
+        self.pictures += step.looked
         self.pts_s = step.pts_s
         self.events.update(event.type for event in step.events)
         for zone, counted in step.zones.items():
