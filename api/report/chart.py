@@ -10,6 +10,7 @@ from api.report.drawing import Drawing, Stroke, text_width
 from api.report.gather import Curve, Gathering, Trace
 from api.report.lanes import draw_lanes, lanes_height, lanes_of, shade
 from api.report.scales import Panel, ceiling, nice_step, ticks, time_step
+from api.report.timeline import Span
 from api.report.words import Words, clock, number, with_error
 from edge.config import DensityRule
 from edge.site import Zone
@@ -65,6 +66,9 @@ def zone_card(gathered: Gathering, zone: Zone, thresholds: Thresholds) -> Drawin
         return card
     card.text(0, 40, _summary(trace), size=12.5, colour=palette.QUIET, role="summary")
     lanes = lanes_of(gathered.spans, lambda place: place == zone.id)
+    if trace.count.value == 0 and not lanes.rows:
+        card.height = 52
+        return card
     plots = [_count_plot(gathered, trace, thresholds.persons)]
     if trace.density.pts_s is not None:
         plots.append(_density_plot(gathered, trace, thresholds.per_m2))
@@ -110,6 +114,8 @@ def _nothing(gathered: Gathering) -> Words:
 
 def _summary(trace: Trace) -> Words:
     peak = trace.count
+    if peak.value == 0:
+        return Words("Nobody was here.", "无人。")
     mean, most = number(trace.mean_count), with_error(peak.value, peak.stderr)
     at = clock(peak.pts_s or 0.0)
     words = Words(
@@ -124,7 +130,7 @@ def _summary(trace: Trace) -> Words:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """Curves of one unit, the most important one last, with their colours and names."""
+    """Curves of one unit, the most important one last, with their colours and names; `least` ends an axis."""
 
     role: str
     title: Words
@@ -132,13 +138,14 @@ class _Plot:
     thresholds: Sequence[tuple[int, float]]
     unit: str
     height: float
+    least: float
 
 
 def _count_plot(gathered: Gathering, trace: Trace, thresholds: Sequence[tuple[int, float]]) -> _Plot:
     curve = trace.counts(gathered.bins)
     name = Words("people", "人数")
     title = Words("People in the zone", "区域内人数")
-    return _Plot("count", title, [(curve, palette.COUNT, name)], thresholds, "", _COUNT_HEIGHT)
+    return _Plot("count", title, [(curve, palette.COUNT, name)], thresholds, "", _COUNT_HEIGHT, 4.0)
 
 
 def _density_plot(gathered: Gathering, trace: Trace, thresholds: Sequence[tuple[int, float]]) -> _Plot:
@@ -147,10 +154,10 @@ def _density_plot(gathered: Gathering, trace: Trace, thresholds: Sequence[tuple[
         (trace.worst_density(gathered.bins), palette.WORST, _WORST_NAME),
     ]
     title = Words("Persons per m²", "密度（人/m²）")
-    return _Plot("density", title, curves, thresholds, "/m²", _DENSITY_HEIGHT)
+    return _Plot("density", title, curves, thresholds, "/m²", _DENSITY_HEIGHT, 0.4)
 
 
-def _draw(card: Drawing, gathered: Gathering, plot: _Plot, place: tuple[float, Sequence[object]]) -> float:
+def _draw(card: Drawing, gathered: Gathering, plot: _Plot, place: tuple[float, Sequence[Span]]) -> float:
     """Draw a plot whose title begins at a height, on its zone's incidents; where the next may begin."""
     top, spans = place
     begin_s, end_s = gathered.times
@@ -182,20 +189,21 @@ def _high(plot: _Plot) -> float:
     top = max(peak, first)
     if above and above[0] <= 1.5 * top:
         top = above[0]
-    return ceiling(top * 1.04)
+    return ceiling(max(top * 1.04, plot.least))
 
 
 def _legend(card: Drawing, plot: _Plot, y: float) -> None:
-    x = WIDTH - RIGHT
-    band = Words("band: ± 1 standard error", "色带：± 1 倍标准误差")
-    entries = [(band, None)] + [(name, colour) for _, colour, name in plot.curves]
-    for words, colour in entries:
-        card.text(x, y, words, size=11.5, anchor="end", colour=palette.QUIET, role="legend")
-        x -= max(text_width(words.en, 11.5), text_width(words.zh, 11.5)) + 6
-        if colour is not None:
-            card.path([(x - 18, y - 4), (x, y - 4)], Stroke(colour, 2.4))
-            x -= 18
-        x -= 16
+    band = Words("± 1 standard error", "± 1 倍标准误差")
+    entries = [(name, colour) for _, colour, name in reversed(plot.curves)] + [(band, plot.curves[-1][1])]
+    widths = [max(text_width(words.en, 11.5), text_width(words.zh, 11.5)) + 38 for words, _ in entries]
+    x = WIDTH - RIGHT - sum(widths) + 14
+    for (words, colour), width in zip(entries, widths, strict=True):
+        if words is band:
+            card.rect(x, y - 9, x + 18, y + 1, fill=colour, opacity=0.22)
+        else:
+            card.path([(x, y - 4), (x + 18, y - 4)], Stroke(colour, 2.4))
+        card.text(x + 24, y, words, size=11.5, colour=palette.QUIET, role="legend")
+        x += width
 
 
 def _parts(gathered_gap_s: float, curve: Curve) -> list[Curve]:
@@ -247,7 +255,9 @@ def _thresholds(card: Drawing, panel: Panel, plot: _Plot) -> None:
 def level_mark(card: Drawing, x: float, y: float, level: int, text: str) -> None:
     """A level's number on its colour, and a text beside it, on one baseline."""
     card.rect(x, y - 10, x + 19, y + 2.5, fill=palette.LEVELS[level])
-    card.text(x + 9.5, y - 0.5, f"L{level}", size=10, anchor="middle", colour=palette.ON_LEVEL[level], bold=True)
+    card.text(
+        x + 9.5, y - 0.5, f"L{level}", size=10, anchor="middle", colour=palette.ON_LEVEL[level], bold=True
+    )
     card.text(x + 23, y, text, size=11, role=f"threshold l{level}")
 
 
@@ -268,9 +278,7 @@ def time_labels(card: Drawing, panel: Panel) -> None:
         text = clock(second, tenths=tenths)
         card.text(x, panel.bottom + 17, text, size=11.5, anchor="middle", colour=palette.QUIET, role="time")
     unit = Words("time in the clip", "视频时间")
-    card.text(
-        panel.right + 6, panel.bottom + 30, unit, size=11.5, anchor="end", colour=palette.QUIET
-    )
+    card.text(panel.right + 6, panel.bottom + 30, unit, size=11.5, anchor="end", colour=palette.QUIET)
 
 
 def _seconds(panel: Panel) -> list[float]:

@@ -98,9 +98,7 @@ def ground_maps(gathered: Gathering, marks: Marks) -> Drawing:
     scale = _Scale(_top(spread, marks))
     low, high = _extent(spread)
     per_m = min(_PLOT_WIDTH / (high[0] - low[0]), _PLOT_HEIGHT / (high[1] - low[1]))
-    maps = [
-        _Map(left, _TOP, low, high, float(per_m), site.ground.right_handed) for left in (_FIRST, _SECOND)
-    ]
+    maps = [_Map(left, _TOP, low, high, float(per_m), site.ground.right_handed) for left in (_FIRST, _SECOND)]
     heading = Words(f"Mean of {spread.looks} looks", f"{spread.looks} 次观测的平均")
     _panel(card, maps[0], gathered, (spread.mean, scale, heading))
     worst = spread.worst
@@ -137,7 +135,9 @@ def why_none(site: Site, camera: str) -> tuple[Words, ...]:
             ),
         )
     return (
-        Words("No map: this camera has no zone, so nobody is counted.", "无分布图：该摄像机没有区域，不计数。"),
+        Words(
+            "No map: this camera has no zone, so nobody is counted.", "无分布图：该摄像机没有区域，不计数。"
+        ),
         Words("Cure: give it `zones` in the configuration.", "办法：在配置中为它添加 zones。"),
     )
 
@@ -349,7 +349,9 @@ def _colour_bar(card: Drawing, scale: _Scale, marks: Marks) -> None:
         if value > scale.high:
             break
         y = bottom - value / scale.high * (bottom - top)
-        card.path([(_BAR + 44, y), (_BAR + 66, y)], Stroke(palette.LEVELS[level], 2), role=f"threshold l{level}")
+        card.path(
+            [(_BAR + 44, y), (_BAR + 66, y)], Stroke(palette.LEVELS[level], 2), role=f"threshold l{level}"
+        )
         floor = min(y + 4, floor - 13)
         level_mark(card, _BAR + 22, floor, level, "")
 

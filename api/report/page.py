@@ -27,7 +27,7 @@ _NOTES = (
     Words("No camera picture is in this report, by design.", "按设计，本报告不含任何画面。"),
     Words("Levels are system prompts, not official warnings.", "级别为「系统提示」，不是政府发布的预警。"),
     Words(
-        "Bands show one standard error of what is counted in one picture; what the detector never sees is not in it.",
+        "Bands: one standard error of a count in one picture; whom the detector never sees is not in them.",
         "色带为单幅画面计数的一倍标准误差，不含检测模型始终看不到的人。",
     ),
     Words(
@@ -76,7 +76,9 @@ def check_name(path: Path) -> None:
         CommandError: the name ends in neither .html nor .png, or there is no such folder.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise CommandError(f"{path}: --plot writes HTML or PNG: give a name that ends in .html or .png", USAGE)
+        raise CommandError(
+            f"{path}: --plot writes HTML or PNG: give a name that ends in .html or .png", USAGE
+        )
     if not path.parent.is_dir():
         raise CommandError(f"{path}: there is no folder {path.parent}", USAGE)
 
@@ -84,7 +86,8 @@ def check_name(path: Path) -> None:
 def build(gathered: Gathering, about: About) -> Report:
     """Lay out a report."""
     site, rules = gathered.site, about.camera.rules
-    cards, troubles = [], []
+    cards: list[Drawing] = []
+    troubles: list[Words] = []
     if site.ground is not None and gathered.spread is not None:
         if gathered.spread.looks:
             cards.append(ground_maps(gathered, _marks(gathered, about.camera)))
@@ -92,8 +95,8 @@ def build(gathered: Gathering, about: About) -> Report:
         troubles.extend(why_none(site, about.camera.id))
     if not gathered.looks:
         troubles.append(Words("No picture of this clip could be analysed.", "视频中没有可分析的画面。"))
-    for zone in sorted(site.zones, key=lambda zone: _badness(gathered, zone)):
-        cards.append(zone_card(gathered, zone, Thresholds.of(zone, rules)))
+    zones = sorted(site.zones, key=lambda zone: _badness(gathered, zone))
+    cards.extend(zone_card(gathered, zone, Thresholds.of(zone, rules)) for zone in zones)
     if (others := other_card(gathered)) is not None:
         cards.append(others)
     notes = [*_NOTES]
@@ -163,17 +166,19 @@ def _ground(site: Site) -> Words:
         return Words("not calibrated", "未标定")
     if site.ground_error_m is None:
         return Words("calibrated by four points: its error is unknown", "四点标定：误差未知")
-    error = number(site.ground_error_m)
+    error = number(site.ground_error_m) if site.ground_error_m >= 0.005 else "< 0.01"
     return Words(f"calibrated, standard error of a place {error} m", f"已标定，位置标准误差 {error} m")
 
 
 _STYLE = f"""
 :root {{ color-scheme: light; }}
 body {{ margin: 0; background: #f4f6f7; color: {palette.INK};
-  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; }}
+  font: 15px/1.5 system-ui, "Segoe UI", Roboto, "PingFang SC", "Microsoft YaHei",
+    "Noto Sans CJK SC", sans-serif; }}
 main, nav {{ max-width: 1040px; margin: 0 auto; padding: 0 20px; }}
 nav {{ padding-top: 16px; text-align: right; font-size: 13px; }}
-nav label {{ cursor: pointer; border: 1px solid {palette.EDGE}; border-radius: 8px; padding: 3px 10px; background: #fff; }}
+nav label {{ cursor: pointer; border: 1px solid {palette.EDGE}; border-radius: 8px;
+  padding: 3px 10px; background: #fff; }}
 .pick {{ position: absolute; opacity: 0; }}
 #pick-en:checked ~ nav [for=pick-en], #pick-zh:checked ~ nav [for=pick-zh] {{ border-color: {palette.COUNT};
   color: {palette.COUNT}; font-weight: 600; }}
@@ -246,7 +251,7 @@ def png(report: Report, language: Language = "en") -> bytes:
         text = f"{len(left_out)} calmer zones are not shown here; a report in HTML shows all."
         notes.insert(0, Words(text, f"另有 {len(left_out)} 个较平静的区域未显示；HTML 报告显示全部。"))
     picture = paint([_head(report), *cards, _lines(notes, "notes")], language)
-    done, data = cv2.imencode(".png", picture, (cv2.IMWRITE_PNG_COMPRESSION, 9))
+    done, data = cv2.imencode(".png", picture, (cv2.IMWRITE_PNG_COMPRESSION, 6))
     if not done:
         raise CommandError("the picture cannot be encoded")
     return data.tobytes()

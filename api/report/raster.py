@@ -1,6 +1,7 @@
-"""Drawings as pixels, by OpenCV, whose own fonts hold Chinese: no plotting library, no fonts of the system."""
+"""Drawings as pixels, by OpenCV with its own fonts, Chinese too: no plotting library, no system fonts."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ _SHIFT = 4
 """Binary digits behind the point that OpenCV draws with."""
 _MOST = 60_000
 """The most pixels a side that are painted; OpenCV's coordinates end at 2^31 / 2^`_SHIFT`."""
+_WEIGHT = 400
 _HALO = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0))
 
 
@@ -52,7 +54,7 @@ class _Painter:
     def __init__(self, picture: Picture, scale: float, language: Language) -> None:
         self.at = np.zeros(2)
         self._picture, self._scale, self._language = picture, scale, language
-        self._font = cv2.FontFace("sans")
+        self._font = _font()
 
     def draw(self, mark: Mark) -> None:
         if isinstance(mark, Label):
@@ -106,15 +108,19 @@ class _Painter:
         self._write(label, x, y, label.colour)
 
     def _write(self, label: Label, x: float, y: float, colour: str) -> None:
-        flags = {
-            "start": cv2.PUT_TEXT_ALIGN_LEFT,
-            "middle": cv2.PUT_TEXT_ALIGN_CENTER,
-            "end": cv2.PUT_TEXT_ALIGN_RIGHT,
-        }[label.anchor]
         text, size = label.text.of(self._language), max(1, round(label.size * self._scale))
-        weight = 600 if label.bold else 400
-        at = (round(float(x)), round(float(y)))
-        cv2.putText(self._picture, text, at, _bgr(colour), self._font, size, weight, flags)
+        left, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), self._font, size, _WEIGHT)
+        x -= left + {"start": 0.0, "middle": width / 2, "end": width}[label.anchor]
+        # The font has one weight: bold is twice, a little apart.
+        for shift in (0, max(1, round(0.03 * size))) if label.bold else (0,):
+            at = (round(float(x)) + shift, round(float(y)))
+            cv2.putText(self._picture, text, at, _bgr(colour), self._font, size, _WEIGHT)
+
+
+@cache
+def _font() -> cv2.FontFace:
+    """WenQuanYi Micro Hei, which OpenCV brings: Latin and Chinese; unpacking it takes a while."""
+    return cv2.FontFace("uni")
 
 
 def _bgr(colour: str) -> Colour:

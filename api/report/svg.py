@@ -16,9 +16,9 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def escape(text: str) -> str:
-    """Text as it may stand in HTML, XML and their quoted attributes.
+    r"""Text as it may stand in HTML, XML and their quoted attributes.
 
-    >>> escape('<b>"&\\x00')
+    >>> escape('<b>"&\x00')
     '&lt;b&gt;&quot;&amp;�'
     """
     return html.escape(_FORBIDDEN.sub("\ufffd", text), quote=True)
@@ -40,8 +40,10 @@ def write(drawing: Drawing) -> str:
     role = f' class="{escape(drawing.role)}"' if drawing.role else ""
     title = escape(f"{drawing.title.en} {drawing.title.zh}")
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{title}"{role}>'
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
+            f' aria-label="{title}"{role}>'
+        )
     ]
     for mark in drawing.marks:
         lines.extend(_mark(mark))

@@ -47,8 +47,12 @@ def test_a_report_is_readable_in_both_languages(tab: Page, tmp_path: Path, zones
     tab.wait("document.querySelectorAll('svg').length > 2")
     for language, other, title in (("en", "zh", "Density on the ground"), ("zh", "en", "地面密度分布")):
         tab.ask(f"document.querySelector('[for=pick-{language}]').click()")
-        shown = f"[...document.querySelectorAll('.{language}')].every(e => getComputedStyle(e).display != 'none')"
-        hidden = f"[...document.querySelectorAll('.{other}')].every(e => getComputedStyle(e).display == 'none')"
+        shown = (
+            f"[...document.querySelectorAll('.{language}')].every(e => getComputedStyle(e).display != 'none')"
+        )
+        hidden = (
+            f"[...document.querySelectorAll('.{other}')].every(e => getComputedStyle(e).display == 'none')"
+        )
         tab.wait(f"{shown} && {hidden}")
         assert title in tab.ask("document.body.innerText")
         assert tab.ask(OVERLAPS) == []

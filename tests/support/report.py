@@ -37,7 +37,9 @@ def camera(*, calibrated: bool = True, zones: int = 0, **more: object) -> Camera
         ]
     elif not calibrated:
         named = [{"id": "all", "polygon": [(0, 0), (1, 0), (1, 1), (0, 1)], "capacity": 20}]
-    lines = [{"id": PLAZA.line.id, "units": "ground", "points": list(PLAZA.line.points)}] if calibrated else []
+    lines = (
+        [{"id": PLAZA.line.id, "units": "ground", "points": list(PLAZA.line.points)}] if calibrated else []
+    )
     given = {"id": "square", "source": SecretStr("clip"), "zones": named, "lines": lines}
     ground = surveyed(PLAZA) if calibrated else []
     return CameraConfig.model_validate({**given, "ground": ground, **more})
@@ -101,29 +103,32 @@ class Teller:
 def rising(site: Site, zone: str) -> Iterator[Step]:
     """A minute in which a crowd grows and goes, with one incident that rises, falls and ends."""
     tell, incident = Teller(), None
-    for k in range(301):
-        pts_s, events = k / 5, []
+    for k in range(121):
+        pts_s, events = k / 2, []
         n = round(60 * np.sin(np.pi * pts_s / 60) ** 2)
-        if k == 100:
+        if k == 40:
             incident = tell.incident()
             events.append(tell(incident, "begin", 4, zone, pts_s, started_s=pts_s - 5))
-        elif k in (120, 150, 180) and incident:
-            events.append(tell(incident, "update", {120: 3, 150: 1, 180: 2}[k], zone, pts_s))
-        elif k == 220 and incident:
+        elif k in (48, 60, 72) and incident:
+            events.append(tell(incident, "update", {48: 3, 60: 1, 72: 2}[k], zone, pts_s))
+        elif k == 88 and incident:
             events.append(tell(incident, "end", 2, zone, pts_s))
-        if k in (40, 41, 230):
+        if k in (16, 17, 92):
             crossing = tell.incident()
             events += [
-                tell(crossing, phase, 3, PLAZA.line.id, pts_s, kind="hazard.line") for phase in ("begin", "end")
+                tell(crossing, phase, 3, PLAZA.line.id, pts_s, kind="hazard.line")
+                for phase in ("begin", "end")
             ]
-        yield look(site, pts_s, crowd(n, seed=k // 10), tuple(events))
+        yield look(site, pts_s, crowd(n, seed=k // 4), tuple(events))
 
 
 def gathered(config: CameraConfig, steps: int | None = None) -> Gathering:
     """A gathering of `rising`, or of its first steps."""
     site = Site.from_config(config)
     gathering = Gathering(site, config.analysed_fps)
-    for k, step in enumerate(rising(site, site.zones[0].id)):
+    ids = [zone.id for zone in site.zones]
+    watched = PLAZA.crowd.id if PLAZA.crowd.id in ids else ids[0]
+    for k, step in enumerate(rising(site, watched)):
         if steps is not None and k >= steps:
             break
         gathering.add(step)

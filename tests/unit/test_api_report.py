@@ -69,12 +69,17 @@ def built(config: CameraConfig, steps: int | None = None) -> Report:
     return page.build(gathered(config, steps), about(config))
 
 
+@pytest.fixture(scope="module")
+def full() -> Report:
+    return built(camera(rules=[DENSITY]))
+
+
 def reread(report: Report) -> Page:
     return Page(page.html(report))
 
 
-def test_counts_levels_and_map_are_drawn() -> None:
-    shown = reread(built(camera(rules=[DENSITY])))
+def test_counts_levels_and_map_are_drawn(full: Report) -> None:
+    shown = reread(full)
     worst = shown.drawing("zone")
     assert f"Zone {PLAZA.crowd.id}" in texts(worst)
     for role in ("band", "line", "incident l4", "incident l3", "incident l1", "incident l2", "shade l1"):
@@ -87,7 +92,8 @@ def test_counts_levels_and_map_are_drawn() -> None:
     ground = shown.drawing("map")
     for role in ("density", "zone", "watched-line", "worst-cell", "scale-bar", "metres", "camera", "seen"):
         assert role in roles(ground), role
-    assert {"Mean of 301 looks", "Worst moment, at 0:30", "persons/m²"} <= set(texts(ground))
+    assert {"Mean of 121 looks", "persons/m²"} <= set(texts(ground))
+    assert any(text.startswith("Worst moment, at 0:") for text in texts(ground))
     assert any(f"rule of zone {PLAZA.crowd.id}" in text for text in texts(ground))
     assert any("Line crossed" in text and "3 times" in text for text in texts(shown.drawing("others")))
     assert roles(shown.drawing("others")).count("moment l3") == 3
@@ -132,9 +138,8 @@ def test_a_map_of_a_left_handed_survey_is_no_mirror() -> None:
     assert any("second axis" in text for text in texts(maps[1]))
 
 
-def test_nothing_is_fetched_and_no_picture_is_in_it() -> None:
-    report = built(camera(rules=[DENSITY]))
-    text = page.html(report)
+def test_nothing_is_fetched_and_no_picture_is_in_it(full: Report) -> None:
+    text = page.html(full)
     shown = Page(text)
     assert not shown.tags & {"script", "img", "image", "iframe", "object", "embed", "link", "video", "canvas"}
     assert not shown.attributes & {"src", "href", "srcset", "xlink:href", "style"}
@@ -198,7 +203,7 @@ def test_without_calibration_counts_only_with_the_cure() -> None:
 
 
 def test_without_zones_it_says_why_nobody_is_counted() -> None:
-    config = camera(zones=[])
+    config = CameraConfig.model_validate({**camera().model_dump(), "source": "clip", "zones": []})
     gathering = Gathering(Site.from_config(config), 5.0)
     gathering.add(Step(0.0, None, {}, (), crowd(3)))
     assert any("no zone" in text for text in reread(page.build(gathering, about(config))).text)
@@ -245,8 +250,8 @@ def test_worst_zones_come_first() -> None:
     assert first.title.en == f"Zone {worst.zone}"
 
 
-def test_a_picture_of_the_report(tmp_path: Path) -> None:
-    report = built(camera(rules=[DENSITY]))
+def test_a_picture_of_the_report(full: Report, tmp_path: Path) -> None:
+    report = full
     for language in ("en", "zh"):
         page.save(tmp_path / f"{language}.png", report, language)
     english, chinese = ((tmp_path / f"{code}.png").read_bytes() for code in ("en", "zh"))
@@ -406,7 +411,8 @@ def test_lanes_of_no_incident_are_none() -> None:
 def test_colours_go_from_light_to_dark() -> None:
     light = [sum(palette.rgb(c)) for c in palette.density_colours(32)]
     assert light == sorted(light, reverse=True)
-    assert light[0] > 600 > 120 > light[-1]
+    assert light[0] > 600
+    assert light[-1] < 120
 
 
 @given(st.floats(1e-3, 1e5))
@@ -429,7 +435,8 @@ def test_the_painter_paints_dashes_tints_and_text() -> None:
     picture = raster.paint([card], "en", scale=1, margin=0)
     assert picture.shape == (60, 100, 3)
     row = picture[9, :, 0]
-    assert row[5] < 50 < 200 < row[15]
+    assert row[5] < 50
+    assert row[15] > 200
     assert picture[30, 50].tolist() == pytest.approx([128, 128, 255], abs=2)
     ink = np.flatnonzero((picture[45:] < 128).any(axis=(0, 2)))
     assert 50 - ink.min() == pytest.approx(ink.max() - 50, abs=3)
