@@ -161,7 +161,7 @@ def _draw(card: Drawing, gathered: Gathering, plot: _Plot, place: tuple[float, S
     """Draw a plot whose title begins at a height, on its zone's incidents; where the next may begin."""
     top, spans = place
     begin_s, end_s = gathered.times
-    panel = Panel(LEFT, top + 20, WIDTH - LEFT - RIGHT, plot.height, begin_s, end_s)
+    panel = Panel(LEFT, top + 24, WIDTH - LEFT - RIGHT, plot.height, begin_s, end_s)
     panel = replace(panel, high=_high(plot))
     card.text(0, top + 11, plot.title, size=12.5, bold=True, role="axis")
     _legend(card, plot, top + 11)

@@ -17,7 +17,7 @@ from edge.crowd import CELL_RADIUS_M
 from edge.field import Ground
 from edge.geometry import Floats, clip_half_plane
 from edge.ground import GroundPlane
-from edge.site import Site
+from edge.site import Line, Site
 
 BANDS = 32
 """Colours of the scale."""
@@ -96,7 +96,7 @@ def ground_maps(gathered: Gathering, marks: Marks) -> Drawing:
     card = Drawing(WIDTH, 0, title, "map")
     card.text(0, 20, title, size=16, bold=True)
     scale = _Scale(_top(spread, marks))
-    low, high = _extent(spread)
+    low, high = _extent(spread, site)
     per_m = min(_PLOT_WIDTH / (high[0] - low[0]), _PLOT_HEIGHT / (high[1] - low[1]))
     maps = [_Map(left, _TOP, low, high, float(per_m), site.ground.right_handed) for left in (_FIRST, _SECOND)]
     heading = Words(f"Mean of {spread.looks} looks", f"{spread.looks} 次观测的平均")
@@ -150,12 +150,28 @@ def _top(spread: Spread, marks: Marks) -> float:
     return ceiling(max(peak, 1.25 * first, 0.5), 8)
 
 
-def _extent(spread: Spread) -> tuple[Floats, Floats]:
+def _extent(spread: Spread, site: Site) -> tuple[Floats, Floats]:
+    """Corners of the ground that is drawn: all zones, lines near them, and a margin."""
     corners = np.concatenate([ground.polygon for ground in spread.grounds])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    reach = float((high - low).max()) / 2
+    for line in site.lines:
+        ends = _on_ground(site, line)
+        near = ends[(ends >= low - reach).all(axis=1) & (ends <= high + reach).all(axis=1)]
+        corners = np.concatenate((corners, near))
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = high - low
     margin = np.maximum(0.06 * size.max(), 0.4) + np.maximum(_LEAST_ASPECT * size.max() - size, 0.0) / 2
     return low - margin, high + margin
+
+
+def _on_ground(site: Site, line: Line) -> Floats:
+    """Places along a line in metres, (n, 2): near the horizon its ends may be far away or nowhere."""
+    share = np.linspace(0, 1, 200)[:, None]
+    if site.ground is None:
+        return np.zeros((0, 2))
+    points = site.ground.to_ground(line.start * (1 - share) + line.end * share)
+    return points[np.isfinite(points).all(axis=1)]
 
 
 def _panel(
@@ -181,7 +197,7 @@ def _panel(
             name = Words.same(zone.id)
             card.path(outline, Stroke(palette.INK, 1.4), closed=True, role="zone", title=name)
     for line in site.lines:
-        _line(card, view, site.ground, (line.id, np.stack((line.start, line.end))))
+        _line(card, view, line.id, _on_ground(site, line))
     for zone in sorted(site.zones, key=lambda zone: zone.id):
         if zone.floor is not None:
             labels.put(card, zone.id, view.place(zone.floor.polygon))
@@ -217,14 +233,9 @@ def _spacing(nodes: Floats) -> float:
     return float(nodes[1] - nodes[0]) if len(nodes) > 1 else 0.5
 
 
-def _line(card: Drawing, view: _Map, plane: GroundPlane, line: tuple[str, Floats]) -> None:
-    """A watched line, with its name at the end that lies in the map."""
-    name, ends = line
-    # Near the horizon a line's end is far away or nowhere: what lies in the map is found in small steps.
-    share = np.linspace(0, 1, 200)[:, None]
-    points = plane.to_ground(ends[0] * (1 - share) + ends[1] * share)
-    inside = np.isfinite(points).all(axis=1) & (points >= view.low).all(axis=1)
-    inside &= (points <= view.high).all(axis=1)
+def _line(card: Drawing, view: _Map, name: str, points: Floats) -> None:
+    """A watched line through (n, 2) metres, with its name at the right end of what lies in the map."""
+    inside = (points >= view.low).all(axis=1) & (points <= view.high).all(axis=1)
     if inside.sum() < 2:
         return
     drawn = view.place(points[inside][[0, -1]])
@@ -338,7 +349,8 @@ def _colour_bar(card: Drawing, scale: _Scale, marks: Marks) -> None:
     step = (bottom - top) / BANDS
     for band, colour in enumerate(palette.density_colours(BANDS)):
         y = bottom - (band + 1) * step
-        card.rect(_BAR + 50, y, _BAR + 66, y + step, fill=colour, role="scale")
+        left, right = _BAR + 50, _BAR + 66
+        card.cells(np.array([[(left, y), (right, y), (right, y + step), (left, y + step)]]), colour, "scale")
     card.rect(_BAR + 50, top, _BAR + 66, bottom, stroke=Stroke(palette.EDGE))
     for value in ticks(0, scale.high, nice_step(scale.high, 8)):
         y = bottom - value / scale.high * (bottom - top)
