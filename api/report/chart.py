@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from api.report import palette
-from api.report.drawing import Drawing, Stroke, text_width
+from api.report.drawing import Sheet, Stroke, text_width
 from api.report.gather import Curve, Gathering, Trace
 from api.report.lanes import draw_lanes, lanes_height, lanes_of, shade
 from api.report.scales import Panel, ceiling, nice_step, ticks, time_step
@@ -54,11 +54,11 @@ def steps_of(rule: DensityRule) -> tuple[tuple[int, float], ...]:
     return tuple(zip((4, 3, 2, 1), steps, strict=True))
 
 
-def zone_card(gathered: Gathering, zone: Zone, thresholds: Thresholds) -> Drawing:
+def zone_card(gathered: Gathering, zone: Zone, thresholds: Thresholds) -> Sheet:
     """All that is known of one zone over time."""
     trace = gathered.traces[zone.id]
     name = Words("Zone ", "区域 ") + zone.id
-    card = Drawing(WIDTH, 0, name, "zone")
+    card = Sheet(WIDTH, 0, name, "zone")
     card.text(0, 20, name, size=16, bold=True, role="zone")
     if not trace.looks:
         card.text(0, 44, _nothing(gathered), colour=palette.QUIET, role="nothing")
@@ -84,14 +84,14 @@ def zone_card(gathered: Gathering, zone: Zone, thresholds: Thresholds) -> Drawin
     return card
 
 
-def other_card(gathered: Gathering) -> Drawing | None:
+def other_card(gathered: Gathering) -> Sheet | None:
     """Incidents that belong to no zone: lines, and the camera itself; None where there were none."""
     zones = gathered.traces.keys()
     lanes = lanes_of(gathered.spans, lambda place: place not in zones)
     if not lanes.spans and not lanes.moments:
         return None
     name = Words("Lines and camera", "界线与摄像机")
-    card = Drawing(WIDTH, 0, name, "others")
+    card = Sheet(WIDTH, 0, name, "others")
     card.text(0, 20, name, size=16, bold=True)
     begin_s, end_s = gathered.times
     height = lanes_height(lanes, named=True)
@@ -157,7 +157,7 @@ def _density_plot(gathered: Gathering, trace: Trace, thresholds: Sequence[tuple[
     return _Plot("density", title, curves, thresholds, "/m²", _DENSITY_HEIGHT, 0.4)
 
 
-def _draw(card: Drawing, gathered: Gathering, plot: _Plot, place: tuple[float, Sequence[Span]]) -> float:
+def _draw(card: Sheet, gathered: Gathering, plot: _Plot, place: tuple[float, Sequence[Span]]) -> float:
     """Draw a plot whose title begins at a height, on its zone's incidents; where the next may begin."""
     top, spans = place
     begin_s, end_s = gathered.times
@@ -192,7 +192,7 @@ def _high(plot: _Plot) -> float:
     return ceiling(max(top * 1.04, plot.least))
 
 
-def _legend(card: Drawing, plot: _Plot, y: float) -> None:
+def _legend(card: Sheet, plot: _Plot, y: float) -> None:
     band = Words("± 1 standard error", "± 1 倍标准误差")
     entries = [(name, colour) for _, colour, name in reversed(plot.curves)] + [(band, plot.curves[-1][1])]
     widths = [max(text_width(words.en, 11.5), text_width(words.zh, 11.5)) + 38 for words, _ in entries]
@@ -218,7 +218,7 @@ def _gap_s(curve: Curve) -> float:
     return 4.0 * float(np.median(np.diff(curve.pts_s))) if len(curve.pts_s) > 1 else 1.0
 
 
-def _band(card: Drawing, panel: Panel, curve: Curve, colour: str) -> None:
+def _band(card: Sheet, panel: Panel, curve: Curve, colour: str) -> None:
     for part in _parts(_gap_s(curve), curve):
         if not part.stderr.any():
             continue
@@ -231,7 +231,7 @@ def _band(card: Drawing, panel: Panel, curve: Curve, colour: str) -> None:
         card.path(outline, fill=colour, opacity=0.22, closed=True, role="band")
 
 
-def _line(card: Drawing, panel: Panel, curve: Curve, style: tuple[Stroke, Words]) -> None:
+def _line(card: Sheet, panel: Panel, curve: Curve, style: tuple[Stroke, Words]) -> None:
     stroke, name = style
     for part in _parts(_gap_s(curve), curve):
         x, y = panel.x(part.pts_s), panel.y(part.values)
@@ -241,7 +241,7 @@ def _line(card: Drawing, panel: Panel, curve: Curve, style: tuple[Stroke, Words]
             card.path(np.column_stack((x, y)), stroke, role="line", title=name)
 
 
-def _thresholds(card: Drawing, panel: Panel, plot: _Plot) -> None:
+def _thresholds(card: Sheet, panel: Panel, plot: _Plot) -> None:
     shown = [(level, step) for level, step in plot.thresholds if step <= panel.high]
     floor = panel.bottom + 4
     for level, step in shown:
@@ -252,7 +252,7 @@ def _thresholds(card: Drawing, panel: Panel, plot: _Plot) -> None:
         level_mark(card, panel.right + 6, floor, level, f"{number(step)}{plot.unit}")
 
 
-def level_mark(card: Drawing, x: float, y: float, level: int, text: str) -> None:
+def level_mark(card: Sheet, x: float, y: float, level: int, text: str) -> None:
     """A level's number on its colour, and a text beside it, on one baseline."""
     card.rect(x, y - 10, x + 19, y + 2.5, fill=palette.LEVELS[level])
     card.text(
@@ -261,14 +261,14 @@ def level_mark(card: Drawing, x: float, y: float, level: int, text: str) -> None
     card.text(x + 23, y, text, size=11, role=f"threshold l{level}")
 
 
-def time_grid(card: Drawing, panel: Panel) -> None:
+def time_grid(card: Sheet, panel: Panel) -> None:
     """Light lines at round times."""
     for second in _seconds(panel):
         x = float(panel.x(second))
         card.path([(x, panel.top), (x, panel.bottom)], Stroke(palette.GRID))
 
 
-def time_labels(card: Drawing, panel: Panel) -> None:
+def time_labels(card: Sheet, panel: Panel) -> None:
     """The axis of time below a panel."""
     card.path([(panel.left, panel.bottom), (panel.right, panel.bottom)], Stroke(palette.EDGE))
     tenths = panel.end_s - panel.begin_s < 6

@@ -99,7 +99,7 @@ _THIN = frozenset(" .,:;|!'()[]ijlftr·/-")
 
 
 @dataclass(slots=True)
-class Drawing:
+class Sheet:
     """Marks on a sheet, later ones over earlier ones.
 
     Attributes:

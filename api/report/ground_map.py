@@ -8,7 +8,7 @@ import numpy as np
 
 from api.report import palette
 from api.report.chart import WIDTH, level_mark
-from api.report.drawing import Drawing, Label, Stroke, text_width
+from api.report.drawing import Label, Sheet, Stroke, text_width
 from api.report.gather import Gathering
 from api.report.scales import ceiling, nice_step, ticks
 from api.report.spread import Spread
@@ -83,7 +83,7 @@ class _Map:
         return np.stack((x, self.top + across * self.scale), axis=-1)
 
 
-def ground_maps(gathered: Gathering, marks: Marks) -> Drawing:
+def ground_maps(gathered: Gathering, marks: Marks) -> Sheet:
     """Both maps with their scale; the camera must be calibrated and have a zone.
 
     Raises:
@@ -93,7 +93,7 @@ def ground_maps(gathered: Gathering, marks: Marks) -> Drawing:
     if site.ground is None or spread is None:
         raise ValueError("a map needs a ground plane and a zone")
     title = Words("Density on the ground", "地面密度分布")
-    card = Drawing(WIDTH, 0, title, "map")
+    card = Sheet(WIDTH, 0, title, "map")
     card.text(0, 20, title, size=16, bold=True)
     scale = _Scale(_top(spread, marks))
     low, high = _extent(spread, site)
@@ -175,7 +175,7 @@ def _on_ground(site: Site, line: Line) -> Floats:
 
 
 def _panel(
-    card: Drawing, view: _Map, gathered: Gathering, what: tuple[Sequence[Floats], _Scale, Words]
+    card: Sheet, view: _Map, gathered: Gathering, what: tuple[Sequence[Floats], _Scale, Words]
 ) -> None:
     fields, scale, heading = what
     site, spread = gathered.site, gathered.spread
@@ -207,7 +207,7 @@ def _panel(
 
 
 def _cells(
-    card: Drawing, view: _Map, ground: Ground, bands: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+    card: Sheet, view: _Map, ground: Ground, bands: np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 ) -> None:
     """Runs of equal colour along the rows of a zone's places, each as one area."""
     half = np.array([_spacing(ground.columns), _spacing(ground.rows)]) / 2
@@ -233,7 +233,7 @@ def _spacing(nodes: Floats) -> float:
     return float(nodes[1] - nodes[0]) if len(nodes) > 1 else 0.5
 
 
-def _line(card: Drawing, view: _Map, name: str, points: Floats) -> None:
+def _line(card: Sheet, view: _Map, name: str, points: Floats) -> None:
     """A watched line through (n, 2) metres, with its name at the right end of what lies in the map."""
     inside = (points >= view.low).all(axis=1) & (points <= view.high).all(axis=1)
     if inside.sum() < 2:
@@ -254,7 +254,7 @@ class _Labels:
         self._view = view
         self._taken: list[tuple[float, float, float, float]] = []
 
-    def put(self, card: Drawing, text: str, outline: Floats) -> None:
+    def put(self, card: Sheet, text: str, outline: Floats) -> None:
         """Write a name into its zone, (m, 2) on the sheet, or nowhere: the outline has it as its title."""
         low, high = outline.min(axis=0), outline.max(axis=0)
         middle = (low + high) / 2
@@ -280,7 +280,7 @@ class _Labels:
         )
 
 
-def _camera(card: Drawing, view: _Map, plane: GroundPlane) -> None:
+def _camera(card: Sheet, view: _Map, plane: GroundPlane) -> None:
     """An arrow from where the picture's lower edge lies, or from the map's nearest border, into the view."""
     foot, ahead = plane.to_ground([[0.5, 1.0], [0.5, 0.9]])
     if not np.isfinite((*foot, *ahead)).all():
@@ -295,7 +295,7 @@ def _camera(card: Drawing, view: _Map, plane: GroundPlane) -> None:
     card.path(shape, Stroke(palette.PAPER, 2), fill=palette.INK, closed=True, title=title, role="camera")
 
 
-def _axes(card: Drawing, view: _Map) -> None:
+def _axes(card: Sheet, view: _Map) -> None:
     """Metres along both axes, and a bar of round length."""
     for axis in (0, 1):
         low, high = float(view.low[axis]), float(view.high[axis])
@@ -325,7 +325,7 @@ def _metres(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
-def _worst(card: Drawing, view: _Map, spread: Spread) -> None:
+def _worst(card: Sheet, view: _Map, spread: Spread) -> None:
     """A ring around the worst cell, as large as it is, with its density."""
     worst = spread.worst
     if worst is None:
@@ -342,7 +342,7 @@ def _worst(card: Drawing, view: _Map, spread: Spread) -> None:
     card.text(x + side * (radius + 5), y, text, anchor=anchor, bold=True, halo=True, role="worst-cell")
 
 
-def _colour_bar(card: Drawing, scale: _Scale, marks: Marks) -> None:
+def _colour_bar(card: Sheet, scale: _Scale, marks: Marks) -> None:
     top, bottom = _TOP, _TOP + 180.0
     unit = Words("persons/m²", "人/m²")
     card.text(WIDTH, top - 12, unit, size=11.5, anchor="end", colour=palette.QUIET, role="unit")

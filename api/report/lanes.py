@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from api.report import palette
-from api.report.drawing import Drawing, Stroke
+from api.report.drawing import Sheet, Stroke
 from api.report.scales import Panel
 from api.report.timeline import Moments, Span, Spans
 from api.report.words import LEVELS, Words, clock, kind_words
@@ -44,7 +44,7 @@ def lanes_height(lanes: Lanes, *, named: bool = False) -> float:
     return rows * (_NAME + _BAR + _GAP) + (0.0 if rows or named else 2.0)
 
 
-def shade(card: Drawing, panel: Panel, spans: Sequence[Span]) -> None:
+def shade(card: Sheet, panel: Panel, spans: Sequence[Span]) -> None:
     """Tint the times of incidents in a plot."""
     for span in spans:
         for begin, end, level in span.parts(panel.end_s):
@@ -53,7 +53,7 @@ def shade(card: Drawing, panel: Panel, spans: Sequence[Span]) -> None:
             card.rect(left, panel.top, right, panel.bottom, fill=colour, opacity=0.13, role=f"shade l{level}")
 
 
-def draw_lanes(card: Drawing, panel: Panel, lanes: Lanes, *, named: bool = False) -> None:
+def draw_lanes(card: Sheet, panel: Panel, lanes: Lanes, *, named: bool = False) -> None:
     """Draw all lanes below each other from the panel's top on, with their places' names if wanted."""
     top = panel.top
     for kind, place in lanes.rows:
@@ -81,7 +81,7 @@ def _told(spans: Sequence[Span]) -> Words:
     return Words(f" · {len(spans)} incidents, at worst {worst.en}", f" · {len(spans)} 起，最高 {worst.zh}")
 
 
-def _bar(card: Drawing, panel: Panel, span: Span, bottom: float) -> None:
+def _bar(card: Sheet, panel: Panel, span: Span, bottom: float) -> None:
     first = span.levels[0][0]
     if span.started_s < first:
         left, right = panel.x([span.started_s, first])
@@ -104,7 +104,7 @@ def _bar(card: Drawing, panel: Panel, span: Span, bottom: float) -> None:
         card.path(arrow, fill=palette.QUIET, closed=True, title=title, role="open")
 
 
-def _strokes(card: Drawing, panel: Panel, moments: Moments, bottom: float) -> None:
+def _strokes(card: Sheet, panel: Panel, moments: Moments, bottom: float) -> None:
     """A stroke for each bin in which something happened, higher for more."""
     rows = np.flatnonzero(moments.counts)
     for row, at in zip(rows, moments.at(rows), strict=True):

@@ -9,7 +9,7 @@ import cv2
 from api.errors import USAGE, CommandError
 from api.report import palette
 from api.report.chart import WIDTH, Thresholds, other_card, steps_of, zone_card
-from api.report.drawing import Drawing, Stroke, text_width
+from api.report.drawing import Sheet, Stroke, text_width
 from api.report.gather import Gathering
 from api.report.ground_map import Marks, ground_maps, why_none
 from api.report.raster import paint
@@ -64,7 +64,7 @@ class Report:
     """
 
     facts: tuple[tuple[Words, Words], ...]
-    cards: tuple[Drawing, ...]
+    cards: tuple[Sheet, ...]
     troubles: tuple[Words, ...]
     notes: tuple[Words, ...]
 
@@ -86,7 +86,7 @@ def check_name(path: Path) -> None:
 def build(gathered: Gathering, about: About) -> Report:
     """Lay out a report."""
     site, rules = gathered.site, about.camera.rules
-    cards: list[Drawing] = []
+    cards: list[Sheet] = []
     troubles: list[Words] = []
     if site.ground is not None and gathered.spread is not None:
         if gathered.spread.looks:
@@ -257,8 +257,8 @@ def png(report: Report, language: Language = "en") -> bytes:
     return data.tobytes()
 
 
-def _head(report: Report) -> Drawing:
-    card = Drawing(WIDTH, 0, _NAME, "head")
+def _head(report: Report) -> Sheet:
+    card = Sheet(WIDTH, 0, _NAME, "head")
     card.text(0, 24, _NAME, size=22, bold=True)
     top = 50.0
     for k, (name, value) in enumerate(report.facts):
@@ -275,8 +275,8 @@ def _head(report: Report) -> Drawing:
     return card
 
 
-def _lines(lines: Sequence[Words], role: str) -> Drawing:
-    card = Drawing(WIDTH, 17.0 * len(lines) + 4, Words("Notes", "说明"), role)
+def _lines(lines: Sequence[Words], role: str) -> Sheet:
+    card = Sheet(WIDTH, 17.0 * len(lines) + 4, Words("Notes", "说明"), role)
     for k, words in enumerate(lines):
         card.text(0, 12 + 17 * k, words, size=11.5, colour=palette.QUIET)
     return card

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.report import palette
-from api.report.drawing import Cells, Drawing, Label, Mark, Path, Stroke
+from api.report.drawing import Cells, Label, Mark, Path, Sheet, Stroke
 from api.report.words import Language
 from edge.geometry import Floats
 
@@ -23,7 +23,7 @@ _WEIGHT = 400
 _HALO = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0))
 
 
-def paint(drawings: Sequence[Drawing], language: Language, scale: float = 2.0, margin: float = 20) -> Picture:
+def paint(drawings: Sequence[Sheet], language: Language, scale: float = 2.0, margin: float = 20) -> Picture:
     """Paint drawings below each other.
 
     Args:

@@ -53,7 +53,7 @@ def ceiling(value: float, most: int = 6) -> float:
     """The end of an axis from 0 that holds a value and ends with a tick; 1 for nothing.
 
     >>> ceiling(5.2), ceiling(0.31), ceiling(0.0)
-    (6.0, 0.35, 1.0)
+    (6.0, 0.4, 1.0)
     """
     if not value > 0:
         return 1.0

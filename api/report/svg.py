@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from api.report.drawing import Cells, Drawing, Label, Mark, Path, Stroke
+from api.report.drawing import Cells, Label, Mark, Path, Sheet, Stroke
 from api.report.palette import PAPER
 from api.report.words import Words
 from edge.geometry import Floats
@@ -34,7 +34,7 @@ def in_both(words: Words, tag: str, attributes: str = "") -> str:
     )
 
 
-def write(drawing: Drawing) -> str:
+def write(drawing: Sheet) -> str:
     """A drawing as one SVG element."""
     width, height = _figure(drawing.width), _figure(drawing.height)
     role = f' class="{escape(drawing.role)}"' if drawing.role else ""

@@ -15,7 +15,7 @@ from api.cli import app
 from api.errors import CommandError
 from api.report import page, palette, raster, svg
 from api.report.chart import Thresholds
-from api.report.drawing import Drawing, Stroke
+from api.report.drawing import Sheet, Stroke
 from api.report.gather import Gathering
 from api.report.lanes import lanes_of
 from api.report.page import About, Report
@@ -427,7 +427,7 @@ def test_a_panel_keeps_what_lies_outside_at_its_edge() -> None:
 
 
 def test_the_painter_paints_dashes_tints_and_text() -> None:
-    card = Drawing(100, 60, Words.same("x"))
+    card = Sheet(100, 60, Words.same("x"))
     card.path([(0, 10), (100, 10)], Stroke("#000000", 2, (10, 10)))
     card.rect(0, 20, 100, 40, fill="#ff0000", opacity=0.5)
     card.rect(-500, 20, -400, 40, fill="#ff0000", opacity=0.5)  # off the sheet
@@ -444,7 +444,7 @@ def test_the_painter_paints_dashes_tints_and_text() -> None:
 
 
 def test_svg_of_each_mark() -> None:
-    card = Drawing(10, 10, Words("a<b", "甲"), "r")
+    card = Sheet(10, 10, Words("a<b", "甲"), "r")
     card.path([], Stroke("#000000"))
     card.path([(0, 0), (1.26, -0.001)], Stroke("#000000", 2, (1, 2)))
     card.cells(np.zeros((1, 4, 2)), "#ffffff", "c")
