@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -17,6 +17,11 @@ from api import terminal
 from api.errors import USAGE, CommandError
 from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig, ZoneConfig
 from edge.offline import Step, analyse
+from edge.site import Site
+from streams.url import SourceUrl
+
+if TYPE_CHECKING:
+    from api.report.gather import Gathering
 
 COLUMNS = ("pts_s", "zone", "count", "density_per_m2")
 WHOLE = ZoneConfig(id="picture", polygon=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
@@ -34,6 +39,8 @@ class Job:
         node: who speaks in the events.
         events: file for JSON lines; `-` is stdout, None shows them on the terminal.
         counts: file for the CSV; `-` is stdout, None writes none.
+        plot: file for the report, HTML or PNG; None writes none.
+        language: of the report.
     """
 
     source: str
@@ -42,6 +49,8 @@ class Job:
     node: NodeConfig
     events: Path | None = None
     counts: Path | None = None
+    plot: Path | None = None
+    language: Literal["en", "zh"] = "en"
 
 
 def choose_camera(path: Path | None, camera_id: str | None) -> tuple[CameraConfig, ModelConfig, NodeConfig]:
@@ -83,7 +92,7 @@ class Result:
 
     def add(self, step: Step) -> None:
         """Take one analysed picture in."""
-        self.pictures += 1
+        self.pictures += step.looked
         self.pts_s = step.pts_s
         self.events.update(event.type for event in step.events)
         for zone, counted in step.zones.items():
@@ -94,18 +103,20 @@ def analyse_clip(job: Job) -> Result:
     """Analyse the clip to its end and show what came out, on stderr.
 
     Raises:
-        CommandError: events and counts are both to go to stdout.
+        CommandError: events and counts are both to go to stdout, or the plot has no name that it can have.
     """
     if job.events == job.counts == Path("-"):
         raise CommandError("only one of --events and --counts can be - (stdout)", USAGE)
     result, began_s = Result(), time.monotonic()
     piped = Path("-") in (job.counts, job.events)
-    with _writer(job.counts) as counts, _writer(job.events) as events:
+    with _plotted(job) as plot, _writer(job.counts) as counts, _writer(job.events) as events:
         table = csv.writer(counts, lineterminator="\n") if counts else None
         if table:
             table.writerow(COLUMNS)
         for step in _watched(_steps(job)):
             result.add(step)
+            if plot:
+                plot.add(step)
             if table:
                 table.writerows(_rows(step))
             for event in step.events:
@@ -130,6 +141,33 @@ def _writer(path: Path | None) -> Iterator[IO[str] | None]:
     else:
         with path.open("w", encoding="utf-8", newline="") as file:
             yield file
+
+
+@contextlib.contextmanager
+def _plotted(job: Job) -> Iterator["Gathering | None"]:
+    """Gathers what the report needs, and writes it; of a clip that breaks off, as far as it went."""
+    if job.plot is None:
+        yield None
+        return
+    from api.report import gather, page
+
+    page.check_name(job.plot)
+    gathered = gather.Gathering(Site.from_config(job.camera), job.camera.analysed_fps)
+    whole = False
+    try:
+        yield gathered
+        whole = True
+    finally:
+        if whole or gathered.looks:
+            about = page.About(_shown(job.source), job.camera, Path(job.model.detector).name)
+            page.save(job.plot, page.build(gathered, about), job.language)
+            terminal.err.print(f"{job.plot}: the report", markup=False)
+
+
+def _shown(source: str) -> str:
+    """An address as a report may show it: no credentials, and of a file no more than its name."""
+    url = SourceUrl.parse(source)
+    return Path(url.full).name if url.scheme == "file" else url.display
 
 
 def _steps(job: Job) -> Iterator[Step]:

@@ -1,5 +1,6 @@
 """From the tracks of one look to what they mean at this camera's zones and lines."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from edge.errors import RuleError
 from edge.geometry import Floats
 from edge.hazards import SURE, Crossings, Presence, step_crossings, step_presence
 from edge.observation import Box, Observation
+from edge.people import People
 from edge.site import Site, Zone
 from models.detections import Tracks
 
@@ -30,11 +32,15 @@ class ZoneCount:
         count: persons whose foot point is inside.
         density_mean_per_m2: over its walkable area; None where the camera is not calibrated.
         density_worst_cell_per_m2: in the worst 4 m2; None likewise.
+        count_stderr: standard error of the count in persons.
+        density_stderr_per_m2: standard error of the mean density; None where there is none.
     """
 
     count: int
     density_mean_per_m2: float | None = None
     density_worst_cell_per_m2: float | None = None
+    count_stderr: float = 0.0
+    density_stderr_per_m2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,12 @@ class Look:
     Attributes:
         observations: one of each rule; of a line rule only when it is crossed.
         zones: people by zone id; empty where the detector knows no persons.
+        people: everybody in view on the ground; None where the camera is not calibrated.
     """
 
     observations: tuple[Observation, ...]
     zones: Mapping[str, ZoneCount]
+    people: People | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,12 +65,20 @@ class _Crowd:
     zone: Zone
     rows: NDArray[np.intp]
     density: Density | None
+    stderr: float
 
     @property
     def counted(self) -> ZoneCount:
         if self.density is None:
-            return ZoneCount(len(self.rows))
-        return ZoneCount(len(self.rows), self.density.mean_per_m2, self.density.worst_cell_per_m2)
+            return ZoneCount(len(self.rows), count_stderr=self.stderr)
+        found = self.density
+        return ZoneCount(
+            len(self.rows),
+            found.mean_per_m2,
+            found.worst_cell_per_m2,
+            found.count_stderr,
+            found.stderr_per_m2,
+        )
 
 
 class Analysis:
@@ -106,7 +122,13 @@ class Analysis:
             else:
                 observations.extend(self._line(k, rule, tracks, keys, pts_s))
         counts = {zone_id: crowd.counted for zone_id, crowd in crowds.items()}
-        return Look(tuple(observations), counts)
+        return Look(tuple(observations), counts, self._people(tracks, ground))
+
+    def _people(self, tracks: Tracks, ground: Floats | None) -> People | None:
+        if self._person is None or ground is None:
+            return None
+        rows = np.flatnonzero((tracks.labels == self._person) & np.isfinite(ground).all(axis=1))
+        return People.of(ground[rows], variance=_doubt(tracks.scores[rows]))
 
     def _crowds(
         self, tracks: Tracks, inside: Mapping[str, NDArray[np.bool_]], ground: Floats | None
@@ -119,7 +141,8 @@ class Analysis:
             measured = None
             if zone.floor is not None and ground is not None:
                 measured = density(ground[rows], tracks.scores[rows], zone.floor)
-            crowds[zone.id] = _Crowd(zone, rows, measured)
+            stderr = math.sqrt(float(_doubt(tracks.scores[rows]).sum()))
+            crowds[zone.id] = _Crowd(zone, rows, measured, stderr)
         return crowds
 
     def _intrusion(
@@ -235,6 +258,12 @@ def _density_observation(rule: DensityRule, crowd: _Crowd, tracks: Tracks, facto
         sustains=most_severe(*sustained),
         yardstick=yardstick,
     )
+
+
+def _doubt(scores: NDArray[np.float32]) -> Floats:
+    """Variance of each detection as a person with its score's probability: (n,) -> (n,)."""
+    score: Floats = np.clip(scores.astype(np.float64), 0.0, 1.0)
+    return score * (1 - score)
 
 
 def _unit(score: np.floating | float) -> float:

@@ -28,6 +28,7 @@ class Density:
         stderr_per_m2: standard error of the mean density.
         worst_cell_per_m2: density in the 4 m2 around the person who has least room; 0 without people.
         worst_cell: (k,) indices into the given points of the persons in that cell, ascending.
+        count_stderr: standard error of the count in persons.
     """
 
     count: int
@@ -35,6 +36,7 @@ class Density:
     stderr_per_m2: float
     worst_cell_per_m2: float
     worst_cell: NDArray[np.intp]
+    count_stderr: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +128,7 @@ def density(people: ArrayLike, scores: ArrayLike, floor: Floor) -> Density:
     doubtful = int((edge_distance(p, floor.polygon) < floor.position_stderr_m).sum())
     count_variance = float((s * (1 - s)).sum()) + doubtful / 4
     stderr = math.hypot(math.sqrt(count_variance) / area, n * floor.area_stderr_m2 / area**2)
-    return Density(n, n / area, stderr, *worst_cell(p, floor))
+    return Density(n, n / area, stderr, *worst_cell(p, floor), math.sqrt(count_variance))
 
 
 def level_of(value: float, steps: Sequence[float]) -> int | None:

@@ -13,6 +13,7 @@ from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.events import Event, EventContext, EventDraft
 from edge.identifiers import Uuid7
 from edge.opening import address, source_options
+from edge.people import People
 from edge.watch import CameraWatch
 from models.detector import Detector
 from models.tracker import Tracker
@@ -31,19 +32,23 @@ _SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One analysed picture of a clip.
+    """One analysed picture of a clip; the last one is of no picture and only ends what is open.
 
     Attributes:
         pts_s: its time in the clip.
         done: share of the clip, 0 to 1; None where its length is unknown.
         zones: people by zone.
         events: what it made begin, change or end.
+        people: everybody in view on the ground; None where the camera is not calibrated.
+        looked: whether this is a picture, not the end after the last one.
     """
 
     pts_s: float
     done: float | None
     zones: Mapping[str, ZoneCount]
     events: tuple[Event, ...]
+    people: People | None = None
+    looked: bool = True
 
 
 class _Numbered:
@@ -116,5 +121,5 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
             now = EPOCH + timedelta(seconds=pts_s)
             drafts = watch.update(detector.detect(decoded.picture), pts_s, now)
             done = min(1.0, pts_s / length_s) if length_s else None
-            yield Step(pts_s, done, watch.zones, number(drafts))
-    yield Step(pts_s, 1.0, watch.zones, number(watch.close(now)))
+            yield Step(pts_s, done, watch.zones, number(drafts), watch.people)
+    yield Step(pts_s, 1.0, {}, number(watch.close(now)), looked=False)

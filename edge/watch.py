@@ -11,6 +11,7 @@ from edge.config import CameraConfig
 from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_event
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
+from edge.people import People
 from edge.site import Site
 from models.detections import Detections
 from models.detector import Detector
@@ -33,6 +34,7 @@ class CameraWatch:
     Attributes:
         site: zones, lines and ground plane.
         zones: people by zone at the last look.
+        people: everybody in view on the ground at the last look; None where the camera is not calibrated.
         open_incidents: as `kind/zone`, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
@@ -51,6 +53,7 @@ class CameraWatch:
         self.camera = camera
         self.site = Site.from_config(camera)
         self.zones: dict[str, ZoneCount] = {}
+        self.people: People | None = None
         self.open_incidents: tuple[str, ...] = ()
         self.attend: Callable[[bool], None] = lambda _: None
         self.seen_mono_s: float | None = None
@@ -76,6 +79,7 @@ class CameraWatch:
         self.known = tracks.xyxy
         look = self._analysis.update(tracks, pts_s)
         self.zones = dict(look.zones)
+        self.people = look.people
         self._pts_s = pts_s
         self._looks += 1
         self._rate.read(pts_s, self._looks)

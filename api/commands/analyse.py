@@ -1,7 +1,7 @@
 """`sharpeyes analyse`: a recorded clip through the same analysis as a live camera."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,10 @@ def add(app: typer.Typer) -> None:
                 "sharpeyes analyse clip.mp4 --config sharpeyes.yaml --camera gate --events events.jsonl",
             ),
             (
+                "a report to read and to paste: people, levels, density on the ground",
+                "sharpeyes analyse clip.mp4 --config sharpeyes.yaml --camera gate --plot report.html",
+            ),
+            (
                 "events for another program",
                 "sharpeyes analyse clip.mp4 --config site.yaml --events - | jq .type",
             ),
@@ -25,8 +29,9 @@ def add(app: typer.Typer) -> None:
     )(analyse)
 
 
-def analyse(
+def analyse(  # noqa: PLR0913 - one parameter an option
     source: Annotated[str, typer.Argument(help="A file, or any URL a camera may have.", metavar="SOURCE")],
+    *,
     config: Annotated[
         Path | None, typer.Option(help="Configuration; without it one zone, `picture`, and no rules.")
     ] = None,
@@ -39,8 +44,18 @@ def analyse(
     counts: Annotated[
         Path | None, typer.Option(help="Write there: pts_s,zone,count,density_per_m2.", allow_dash=True)
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html|png",
+            help="Draw a report there: counts, levels, density on the ground; no camera picture in it.",
+        ),
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"], typer.Option(help="Of the report; one in HTML has both.")
+    ] = "en",
 ) -> None:
     """Analyse a clip offline, as fast as it goes; the same clip gives the same results."""
     from api import clip
 
-    clip.analyse_clip(clip.Job(source, *clip.choose_camera(config, camera), events, counts))
+    clip.analyse_clip(clip.Job(source, *clip.choose_camera(config, camera), events, counts, plot, language))
