@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from api import terminal
 from api.errors import USAGE, CommandError
-from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig, ZoneConfig
+from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig
 from edge.offline import Step, analyse
+from edge.sections import ZoneConfig
 
 COLUMNS = ("pts_s", "zone", "count", "density_per_m2")
 WHOLE = ZoneConfig(id="picture", polygon=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
