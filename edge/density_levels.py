@@ -1,7 +1,6 @@
 """Levels of density: two sets of thresholds, and which of them a crowd is judged by."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -130,8 +129,3 @@ def _speed(people: People, noise: Noise) -> float | None:
     variance = noise.variance_m2_per_s2 if math.isfinite(noise.variance_m2_per_s2) else 0.0
     squares = (people.velocity[known] ** 2).sum(axis=1)
     return float(np.average(np.sqrt(np.maximum(squares - variance, 0.0)), weights=weight))
-
-
-def next_above(value: float, steps: Sequence[float]) -> int | None:
-    """Which of the rising thresholds comes next: its index; None above all."""
-    return next((k for k, step in enumerate(steps) if value < step), None)

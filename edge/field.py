@@ -26,6 +26,7 @@ _SUBDIVIDE = 4
 _MAX_NODES = 40_000
 _SPIRAL = 256
 _EXACT, _TRIED = 512, 64
+_AT_ONCE = 16
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -313,11 +314,12 @@ def _densest(at: Floats, weight: Floats, floor: Floor, area_m2: float) -> tuple[
     best = float((held / room)[~cut].max(initial=0.0))
     # A cut disc's density is only bounded so far. Measure its part inside, the densest first, until none left
     # can be the worst.
-    for k in np.flatnonzero(cut)[np.argsort(-held[cut], kind="stable")]:
-        if held[k] / room[k] < best:
+    promising = np.flatnonzero(cut)[np.argsort(-held[cut], kind="stable")]
+    for few in np.array_split(promising, range(_AT_ONCE, len(promising), _AT_ONCE)):
+        if not len(few) or held[few[0]] / room[few[0]] < best:
             break
-        room[k] = max(_inside_m2(at[tried[k]], floor, radius), least)
-        best = max(best, float(held[k] / room[k]))
+        room[few] = np.maximum(_inside_m2(at[tried[few]], floor, radius), least)
+        best = max(best, float((held[few] / room[few]).max()))
     # Of equally dense cells take the one whose centre comes first on the ground, whatever the people's order.
     # A cut disc that was not measured has too little room, but held too few to be mistaken for the worst.
     winners = np.flatnonzero(held / room >= best * (1 - 1e-9))
@@ -351,10 +353,11 @@ def _segment_m2(off_m: Floats, radius_m: float) -> Floats:
     return part
 
 
-def _inside_m2(centre: Floats, floor: Floor, radius_m: float) -> float:
-    """Area in m2 of a disc's part in the zone, by evenly spread points (Vogel's spiral)."""
-    disc = math.pi * radius_m**2
-    return disc * float(even_odd(centre + _UNIT_DISC * radius_m, floor.polygon).mean())
+def _inside_m2(centres: Floats, floor: Floor, radius_m: float) -> Floats:
+    """Area in m2 of discs' parts in the zone, by evenly spread points (Vogel's spiral): (k, 2) -> (k,)."""
+    points = (centres[:, None] + _UNIT_DISC * radius_m).reshape(-1, 2)
+    inside: Floats = even_odd(points, floor.polygon).reshape(len(centres), -1).mean(axis=1)
+    return math.pi * radius_m**2 * inside
 
 
 def _unit_disc() -> Floats:

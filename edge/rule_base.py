@@ -175,7 +175,7 @@ class Severity:
 
     @classmethod
     def of(cls, value: float, steps: Sequence[float], keep: float) -> Self:
-        """Severity of a value against the thresholds of levels 4, 3, 2, 1, rising; `keep` times them sustains."""
+        """Severity of a value by the rising thresholds of levels 4, 3, 2, 1; `keep` times them sustains."""
         return cls(level_of(value, steps), level_of(value, [step * keep for step in steps]))
 
     @property
@@ -237,7 +237,7 @@ def verdict(
         view: the look.
         severity: how severe it is.
         measures: numbers with units.
-        yardstick: the measure whose highest value sums up an incident; left out where there is no such number.
+        yardstick: the measure whose highest value sums up an incident; may be unknown.
         rows: of the tracks concerned.
     """
     return Observation(

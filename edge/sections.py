@@ -1,4 +1,4 @@
-"""What sections of the configuration are made of, and the places they name: data only, frozen, with limits."""
+"""What sections of the configuration are made of, and the places they name: data only, frozen."""
 
 import difflib
 from collections.abc import Iterable, Sequence

@@ -28,26 +28,32 @@ class Anchor:
     Attributes:
         at: (x, y) metres.
         since_s, seen_s: camera times.
-        sampled_s: when the velocity was last taken.
     """
 
     at: tuple[float, float]
     since_s: float
     seen_s: float
-    sampled_s: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Stillness:
-    """Anchors by key, and velocities in metres per second of those who stood, the oldest first."""
+    """What is known of those who stand.
+
+    Attributes:
+        anchors: by key.
+        samples: velocities in metres per second of those who stood, the oldest first.
+        noise: of these.
+        looked_s: camera time of the last look that was taken in.
+    """
 
     anchors: Mapping[int, Anchor] = field(default_factory=lambda: MappingProxyType({}))
     samples: tuple[tuple[float, float], ...] = ()
     noise: Noise = field(default_factory=lambda: Noise(math.inf))
+    looked_s: float = -math.inf
 
 
 def step_stillness(state: Stillness, people: People, pts_s: float) -> tuple[Stillness, Noise]:
-    """Take in one look.
+    """Take in one look; those within a second of the last one change nothing.
 
     Args:
         state: from the look before.
@@ -57,6 +63,8 @@ def step_stillness(state: Stillness, people: People, pts_s: float) -> tuple[Stil
     Returns:
         The next state, and the noise; infinite until people have stood for some twenty seconds in all.
     """
+    if pts_s - state.looked_s < EVERY_S - 1e-6:
+        return state, state.noise
     anchors = {key: anchor for key, anchor in state.anchors.items() if pts_s - anchor.seen_s <= _LOST_S}
     tracked = people.select(people.tracked)
     samples = []
@@ -66,17 +74,13 @@ def step_stillness(state: Stillness, people: People, pts_s: float) -> tuple[Stil
         if anchor is None or math.hypot(x - anchor.at[0], y - anchor.at[1]) > REACH_M:
             anchors[key] = Anchor((x, y), pts_s, pts_s)
             continue
-        taken = anchor.sampled_s
-        due = pts_s - anchor.since_s >= STILL_S and pts_s - taken >= EVERY_S - 1e-6
-        if due and tracked.moving[row] and _alone(people, tracked.at[row]):
+        anchors[key] = Anchor(anchor.at, anchor.since_s, pts_s)
+        if pts_s - anchor.since_s >= STILL_S and tracked.moving[row] and _alone(people, tracked.at[row]):
             samples.append((float(tracked.velocity[row, 0]), float(tracked.velocity[row, 1])))
-            taken = pts_s
-        anchors[key] = Anchor(anchor.at, anchor.since_s, pts_s, taken)
-    if not samples:
-        return Stillness(MappingProxyType(anchors), state.samples, state.noise), state.noise
-    kept = (*state.samples, *samples)[-SAMPLES:]
-    noise = Noise(*velocity_noise(np.array(kept))) if len(kept) >= _LEAST else Noise(math.inf)
-    return Stillness(MappingProxyType(anchors), kept, noise), noise
+    kept, noise = (*state.samples, *samples)[-SAMPLES:], state.noise
+    if samples and len(kept) >= _LEAST:
+        noise = Noise(*velocity_noise(np.array(kept)))
+    return Stillness(MappingProxyType(anchors), kept, noise, pts_s), noise
 
 
 def _alone(people: People, at: np.ndarray) -> bool:

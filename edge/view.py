@@ -52,6 +52,8 @@ class View:
     noise: Noise = UNKNOWN_NOISE
     person_px: HeightsPx | None = None
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
+    _members: dict[str, Rows] = field(default_factory=dict)
+    _people: dict[str, People] = field(default_factory=dict)
 
     @property
     def people(self) -> People | None:
@@ -72,14 +74,20 @@ class View:
             raise ValueError("the camera has no ground plane")
         if zone_id is None:
             return np.arange(len(self.grounded.people))
+        if zone_id not in self._members:
+            self._members[zone_id] = self._found(zone_id, self.grounded)
+        return self._members[zone_id]
+
+    def _found(self, zone_id: str, grounded: Grounded) -> Rows:
         floor = self.site.zone(zone_id).floor
         if floor is None:
             raise ValueError(f"zone {zone_id!r} has no ground")
         # Tracks stand where the zone says it; only points without one are asked by the ground.
-        rows = self.grounded.rows
+        rows = grounded.rows
+        loose = rows == LOOSE
         held = np.zeros(len(rows), np.bool_)
-        held[rows != LOOSE] = self.inside[zone_id][rows[rows != LOOSE]]
-        held[rows == LOOSE] = points_in_polygon(self.grounded.people.at[rows == LOOSE], floor.polygon)
+        held[~loose] = self.inside[zone_id][rows[~loose]]
+        held[loose] = points_in_polygon(grounded.people.at[loose], floor.polygon)
         return np.flatnonzero(held)
 
     def people_in(self, zone_id: str | None) -> People:
@@ -88,9 +96,13 @@ class View:
         Raises:
             ValueError: the zone has no ground.
         """
-        members = self.members_of(zone_id)
-        assert self.grounded is not None  # noqa: S101 - members_of has said so
-        return self.grounded.people.select(members)
+        if self.grounded is None:
+            raise ValueError("the camera has no ground plane")
+        if zone_id is None:
+            return self.grounded.people
+        if zone_id not in self._people:
+            self._people[zone_id] = self.grounded.people.select(self.members_of(zone_id))
+        return self._people[zone_id]
 
     def density(self, zone_id: str, cell_m2: float = CELL_M2) -> ZoneDensity | None:
         """Density of a zone, measured once a look; None where the zone has no ground."""

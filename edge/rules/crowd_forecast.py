@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from edge.density_levels import DensityLevels, Pace, next_above, step_pace
+from edge.density_levels import DensityLevels, Pace, step_pace
 from edge.forecast import HORIZON_S, Forecast, Reading, Trend, TrendOptions, forecast, step_trend
 from edge.observation import Observation
 from edge.rule_base import (
@@ -27,7 +27,7 @@ EVERY_S = 1.0
 
 
 class ForecastRule(DensityLevels, CrowdRule):
-    """`crowd.forecast`: minutes until the worst cell's density reaches a level, from its net inflow.
+    """`crowd.forecast`: minutes until the worst cell's density reaches the next level, from its net inflow.
 
     It is one level milder than what it forecasts: red within the lead is orange.
     """
@@ -129,20 +129,13 @@ class _Forecaster(Watcher):
         self.unavailable = None if known else "too little history"
 
     def _next(self, value: float, factor: float) -> _Ahead | None:
-        """Of the levels not yet reached the most severe within the lead, else the next one."""
+        """The next level; None above all."""
         steps = self._rule.steps(self._pace.stands(self._rule), factor)
-        first = next_above(value, steps)
-        if first is None:
+        k = next((k for k, step in enumerate(steps) if value < step), None)
+        if k is None:
             return None
         horizon_s = max(HORIZON_S, 120 * self._rule.lead_min)
-        ahead = []
-        for k in range(first, len(steps)):
-            found = forecast(self._trends[k], steps[k], self._options[k], horizon_s)
-            ahead.append(_Ahead(4 - k, steps[k], found))
-            if found.minutes is None or found.minutes > self._rule.lead_min:
-                break  # what is denser comes later
-        within = [one for one in ahead if self._within(one.found, 1.0)]
-        return within[-1] if within else ahead[0]
+        return _Ahead(4 - k, steps[k], forecast(self._trends[k], steps[k], self._options[k], horizon_s))
 
     def _within(self, found: Forecast, ease: float) -> bool:
         return found.minutes is not None and found.minutes <= self._rule.lead_min / ease

@@ -96,6 +96,7 @@ class _Pressure(Watcher):
         self._rule = rule
         self._ground = Ground.lay(floor.polygon)
         self._state = PressureState()
+        self._troubled = False
 
     def step(self, view: View) -> list[Observation]:
         rule, people = self._rule, view.people_in(self._rule.zone)
@@ -112,15 +113,20 @@ class _Pressure(Watcher):
             return []
         severity, shown = Severity(), Pressure()
         if found.unavailable is None:
-            shown, eased = (
-                where_dense(self._state, people, self._ground, rule.least_per_m2 * ease)
-                for ease in (1.0, rule.keep)
-            )
-            severity = Severity(rule.level_of(shown), rule.level_of(eased, rule.keep))
-            shown = eased if severity.level is None and severity.sustains is not None else shown
+            severity, shown = self._judge(people)
+        self._troubled = not severity.calm
         rows = view.tracks_of(view.members_of(rule.zone)[_near(people, shown)])
         measures = {"count": round(people.count, 2), **_measures(shown, noise)}
         return [verdict(rule, view, severity, measures, "pressure_per_s2", rows)]
+
+    def _judge(self, people: People) -> tuple[Severity, Pressure]:
+        rule = self._rule
+        shown = where_dense(self._state, people, self._ground, rule.least_per_m2)
+        severity = Severity(rule.level_of(shown), rule.level_of(shown, rule.keep))
+        if severity.level is None and self._troubled:
+            eased = where_dense(self._state, people, self._ground, rule.least_per_m2 * rule.keep)
+            return Severity(None, rule.level_of(eased, rule.keep)), eased
+        return severity, shown
 
 
 def _near(people: People, found: Pressure) -> np.ndarray:

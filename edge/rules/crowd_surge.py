@@ -28,6 +28,9 @@ from edge.view import View
 WHOLE_VIEW = "view"
 """What a rule without a zone watches, as its events name it."""
 
+_RISE_SHARE = 0.2
+"""So much more than before must run."""
+
 
 class SurgeRule(Steady, RuleSection):
     """`crowd.surge`: many people suddenly run or scatter, in a zone or the whole view.
@@ -68,10 +71,9 @@ class SurgeRule(Steady, RuleSection):
         least = self.running_shares[0]
         return SurgeLimits(
             running_m_s=self.running_m_s,
-            hurrying_m_s=min(SurgeLimits.hurrying_m_s, self.running_m_s),
             least_people=self.least_people,
             least_share=least,
-            rise_share=min(SurgeLimits.rise_share, least),
+            rise_share=min(_RISE_SHARE, least),
         )
 
     def check(self, site: Site) -> None:

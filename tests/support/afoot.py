@@ -17,7 +17,7 @@ from streams.sim.camera import Camera
 
 CAMERA = Camera(height_m=12.0, tilt_deg=45.0, hfov_deg=70.0)
 SIZE_PX = (1280, 720)
-ZONE = [[-4, 8], [4, 8], [4, 16], [-4, 16]]
+ZONE = [[-3, 9], [3, 9], [3, 15], [-3, 15]]
 LINE = [[-2, 12], [2, 12]]
 EPOCH = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -99,14 +99,14 @@ def play(rule: dict, scene: Scene, seconds: float, fps: float, **more: object) -
     return told
 
 
-def grid(per_m2: float, x: tuple[float, float] = (-4, 4), y: tuple[float, float] = (8, 16)) -> np.ndarray:
+def grid(per_m2: float, x: tuple[float, float] = (-3, 3), y: tuple[float, float] = (9, 15)) -> np.ndarray:
     """An even crowd: (n, 2) metres."""
     step = per_m2**-0.5
     xs, ys = (np.arange(low + step / 2, high, step) for low, high in (x, y))
     return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
 
 
-def walking(at: np.ndarray, velocity: Sequence[float], t: float, y: tuple[float, float] = (8, 16)) -> Crowd:
+def walking(at: np.ndarray, velocity: Sequence[float], t: float, y: tuple[float, float] = (9, 15)) -> Crowd:
     """The crowd after so many seconds; who leaves at one end comes in at the other as somebody else."""
     length = y[1] - y[0]
     way = at[:, 1] - y[0] + velocity[1] * t

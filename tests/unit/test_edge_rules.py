@@ -1,11 +1,14 @@
 """Each crowd rule on people who walk over a plane: reached, released, calm where there is no danger."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.analysis import Look
+from edge.crowd import level_of
 from tests.support.afoot import (
     NOBODY,
     SIZE_PX,
@@ -24,7 +27,7 @@ FLOW = {"kind": "crowd.flow", "line": "l"}
 COUNTERFLOW = {"kind": "crowd.counterflow", "zone": "z"}
 PRESSURE = {"kind": "crowd.pressure", "zone": "z", "velocity_noise_m_s": 0.0}
 SURGE = {"kind": "crowd.surge", "zone": "z"}
-FORECAST = {"kind": "crowd.forecast", "zone": "z"}
+FORECAST = {"kind": "crowd.forecast", "zone": "z", "lead_min": 2}
 RATES = pytest.mark.parametrize("fps", [1, 2, 5, 10])
 
 
@@ -51,52 +54,49 @@ def last(rule: dict, scene, seconds: float, fps: float = 5, **more) -> Look:
 # --- density
 
 
+MOVING, STANDING = (2.0, 3.0, 4.0, 5.0), (3.0, 3.6, 4.7, 5.5)
+DENSE = grid(3.6)
+"""Its worst cell holds 3.5 per m2: level 3 while it moves, 4 while it stands."""
+
+
 @RATES
 def test_a_crowd_that_walks_is_judged_as_moving_and_released(fps):
-    at = grid(4.3)
-
     def scene(t: float) -> Crowd:
-        return walking(at, (0.0, 0.5), t) if t < 20 else NOBODY
+        return walking(DENSE, (0.0, 0.5), t) if t < 15 else NOBODY
 
-    told = play(DENSITY, scene, 40, fps)
-    when, level = begun(told)
+    told = play(DENSITY, scene, 30, fps)
+    when, _ = begun(told)
     assert when == pytest.approx(5, abs=1 / fps)
-    assert level in (1, 2)  # a disc of a lattice holds some more or less than its mean
-    assert ended(told) == pytest.approx(30, abs=2 / fps)
+    assert ended(told) == pytest.approx(25, abs=2 / fps)
     measures = told[0][1].measures
-    assert measures["density_mean_per_m2"] == pytest.approx(4.3, rel=0.1)
+    assert told[0][1].level == level_of(measures["density_worst_cell_per_m2"], MOVING) <= 3
+    assert measures["density_mean_per_m2"] == pytest.approx(3.36, rel=0.02)
     assert measures["speed_m_s"] == pytest.approx(0.5, abs=0.02)
     assert measures["standing_s"] == 0
 
 
 @RATES
 def test_the_same_density_is_milder_for_those_who_have_stood(fps):
-    at = grid(4.1)
-    told = play(DENSITY, lambda _: still(at), 40, fps)
-    levels = [(t, change.level) for t, change in told]
-    assert levels[0][1] <= 2  # nobody knows yet that they stand
-    assert levels[-1][1] == 3
-    assert told[-1][1].measures["standing_s"] >= 10
+    told = play(DENSITY, lambda _: still(DENSE), 30, fps)
+    assert [change.level for _, change in told] == [3, 4]  # nobody knows at first that they stand
+    assert [t for t, _ in told] == pytest.approx([5, 20], abs=1 / fps)
+    assert told[-1][1].measures["standing_s"] == pytest.approx(20, abs=1 / fps)
 
 
 def test_a_crowd_that_sets_off_is_judged_as_moving_at_once():
-    at, watch = grid(4.1), analysis({**DENSITY, "standing_after_s": 3})
-    (stood,) = looks(watch, lambda _: still(at), 6, 5)[-1].observations
-    assert stood.level == 3
-    (moves,) = looks(watch, lambda t: walking(at, (0.0, 0.6), t), 2, 5, start_s=6)[-1].observations
-    assert moves.level <= 2
+    watch = analysis({**DENSITY, "standing_after_s": 3})
+    (stood,) = looks(watch, lambda _: still(DENSE), 6, 5)[-1].observations
+    assert stood.level == 4
+    (moves,) = looks(watch, lambda t: walking(DENSE, (0.0, 0.6), t - 6), 1, 5, start_s=6)[-1].observations
+    assert moves.level == level_of(moves.measures["density_worst_cell_per_m2"], MOVING) == 3
 
 
 def test_of_unknown_speed_it_is_a_moving_crowd():
-    at, watch = grid(4.1), analysis({**DENSITY, "standing_after_s": 3})
-    young = tracks(still(at))
-    for t in range(30):
-        seen = type(young)(
-            young.ids, young.xyxy, young.velocity, np.zeros_like(young.age_s), young.scores, young.labels
-        )
-        look = watch.update(seen, t / 2, SIZE_PX)
-    (observation,) = look.observations
-    assert observation.level <= 2
+    watch, seen = analysis({**DENSITY, "standing_after_s": 3}), tracks(still(DENSE))
+    young = replace(seen, age_s=np.zeros_like(seen.age_s))
+    for t in range(12):
+        (observation,) = watch.update(young, t / 2, SIZE_PX).observations
+    assert observation.level == 3
     assert "speed_m_s" not in observation.measures
 
 
@@ -121,12 +121,12 @@ def test_more_than_a_gate_can_take(fps):
     told = play(FLOW, scene, 150, fps)
     when, level = begun(told)
     assert 9 <= when <= 20  # after five seconds of watching and five of hold
-    assert level in (2, 3)
+    assert level == 2
     measures = told[0][1].measures
     # Away from the camera: to the left of a line that runs to the right, as the picture shows it.
-    assert measures["left_per_m_min"] == pytest.approx(90, rel=0.12)
+    assert measures["left_per_m_min"] == pytest.approx(84, rel=0.15)
     assert measures["right_per_m_min"] == 0
-    assert measures["capacity_share"] == pytest.approx(90 / 82, rel=0.12)
+    assert measures["capacity_share"] == pytest.approx(84 / 82, rel=0.15)
     assert measures["stop_and_go_count"] == 0
     assert 60 < ended(told) < 100
 
@@ -180,7 +180,7 @@ def test_streams_against_each_other(fps):
     assert when == pytest.approx(5, abs=1 / fps)
     assert level == 3
     measures = told[0][1].measures
-    assert measures["weak_stream_share"] == pytest.approx(0.5, abs=0.1)
+    assert measures["weak_stream_share"] == pytest.approx(0.5, abs=0.15)
     assert measures["speed_m_s"] == pytest.approx(0.35, abs=0.02)
     assert ended(told) == pytest.approx(30, abs=2 / fps)
 
@@ -217,7 +217,7 @@ def shaken(per_m2: float, shake_m_s: float):
 @RATES
 def test_a_shaken_crowd_is_under_pressure(fps):
     trouble, calm = shaken(4.0, 0.1), shaken(4.0, 0.01)
-    told = play(PRESSURE, lambda t: trouble(t) if t < 30 else calm(t), 100, fps)
+    told = play(PRESSURE, lambda t: trouble(t) if t < 20 else calm(t), 70, fps)
     when, level = begun(told)
     assert 10 <= when <= 15
     assert level == 1
@@ -225,12 +225,13 @@ def test_a_shaken_crowd_is_under_pressure(fps):
     assert 0.06 < measures["pressure_per_s2"] < 0.14  # 4 * 2 * 0.1^2 = 0.08, of the worst place
     assert measures["density_per_m2"] >= 3
     assert measures["velocity_noise_m_s"] == 0
-    assert 45 < ended(told) < 95
+    assert 35 < ended(told) < 70
 
 
 def test_where_there_is_room_people_may_walk_as_they_like():
     assert play(PRESSURE, shaken(1.5, 0.8), 30, 2) == []
-    both = together(shaken(1.0, 0.8)(0.0), still(grid(5.0, (0, 3), (9, 12))))
+    sparse = Crowd(at := grid(1.0, (-3, -1)), np.random.default_rng(1).normal(0, 0.8, at.shape))
+    both = together(sparse, still(grid(5.0, (1.5, 3))))
     assert play(PRESSURE, lambda _: both, 30, 2) == []
 
 
@@ -320,7 +321,7 @@ def test_it_fills(fps):
     told = play(FORECAST, filling, 130, fps)
     when, level = begun(told)
     assert 60 <= when <= 120
-    assert level in (3, 4)
+    assert level == 4
     begin = told[0][1].measures
     assert begin["rise_per_m2_min"] == pytest.approx(0.5, rel=0.5)
     assert begin["time_to_level_earliest_min"] <= begin["time_to_level_min"]
@@ -354,15 +355,16 @@ def test_a_forecast_needs_history():
 # --- all of them
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 4.5))
 def test_the_order_of_tracks_does_not_matter(seed, per_m2):
     rules = (DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, {"kind": "crowd.surge"}, FORECAST)
     one, other = analysis(*rules), analysis(*rules)
     rng = np.random.default_rng(seed)
-    at = np.column_stack((rng.uniform(-4, 4, round(64 * per_m2)), rng.uniform(8, 16, round(64 * per_m2))))
+    n = round(36 * per_m2)
+    at = np.column_stack((rng.uniform(-3, 3, n), rng.uniform(9, 15, n)))
     v = rng.normal(0, 0.6, at.shape)
-    for k in range(12):
+    for k in range(8):
         crowd = Crowd(at + v * k * 0.5, v)
         seen = tracks(crowd, scores=rng.uniform(0.3, 1.0, len(at)))
         order = rng.permutation(len(seen))
