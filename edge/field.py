@@ -27,6 +27,8 @@ _MAX_NODES = 40_000
 _SPIRAL = 256
 _EXACT, _TRIED = 512, 64
 _AT_ONCE = 16
+_TIE = 1 - 1e-9
+"""Densities are equal above this share: eight on 2 m2 are as many as nine on 2.25."""
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -316,13 +318,13 @@ def _densest(at: Floats, weight: Floats, floor: Floor, area_m2: float) -> tuple[
     # can be the worst.
     promising = np.flatnonzero(cut)[np.argsort(-held[cut], kind="stable")]
     for few in np.array_split(promising, range(_AT_ONCE, len(promising), _AT_ONCE)):
-        if not len(few) or held[few[0]] / room[few[0]] < best:
+        if not len(few) or held[few[0]] / room[few[0]] < best * _TIE:
             break
         room[few] = np.maximum(_inside_m2(at[tried[few]], floor, radius), least)
         best = max(best, float((held[few] / room[few]).max()))
     # Of equally dense cells take the one whose centre comes first on the ground, whatever the people's order.
     # A cut disc that was not measured has too little room, but held too few to be mistaken for the worst.
-    winners = np.flatnonzero(held / room >= best * (1 - 1e-9))
+    winners = np.flatnonzero(held / room >= best * _TIE)
     winner = min(winners, key=lambda k: (at[tried[k], 0], at[tried[k], 1]))
     return int(tried[winner]), float(room[winner])
 
