@@ -70,10 +70,8 @@ class DensityLevels(Steady):
 
         For a standing crowd never below those of a moving one.
         """
-        chosen = self.moving_steps
-        if standing:
-            chosen = tuple(max(pair) for pair in zip(chosen, self._standing, strict=True))
-        return tuple(step * factor for step in chosen)
+        pairs = zip(self.moving_steps, self._standing, strict=True)
+        return tuple(factor * (max(moving, stood) if standing else moving) for moving, stood in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,8 @@ class View:
         if self.grounded is None:
             return np.zeros(0, np.intp)
         rows = self.grounded.rows[members]
-        return rows[rows != LOOSE]
+        behind: Rows = rows[rows != LOOSE]
+        return behind
 
     def boxes(self, rows: Sequence[int] | Rows) -> tuple[Box, ...]:
         """The boxes of these tracks, the surest first, no more than an event should carry."""
