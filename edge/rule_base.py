@@ -143,7 +143,7 @@ class Steady(Section):
 
     @property
     def keep(self) -> float:
-        """What thresholds are multiplied by for levels that are reached already."""
+        """The factor of thresholds for levels that are reached already."""
         return 1 - self.hysteresis
 
     @property
@@ -156,7 +156,11 @@ class CrowdRule(Steady, ZoneRule, ABC):
     """A rule of people on a zone's ground."""
 
     def check(self, site: Site) -> None:
-        """Refuse a zone without ground."""
+        """Refuse a zone without ground.
+
+        Raises:
+            SiteError: it is one; with the key below the rule.
+        """
         if site.zone(self.zone).floor is None:
             raise SiteError("zone", without_ground(self.name(), self.zone))
 
@@ -175,7 +179,10 @@ class Severity:
 
     @classmethod
     def of(cls, value: float, steps: Sequence[float], keep: float) -> Self:
-        """Severity of a value by the rising thresholds of levels 4, 3, 2, 1; `keep` times them sustains."""
+        """Severity of a value by the rising thresholds of levels 4, 3, 2, 1, in the value's units.
+
+        `keep` times the thresholds sustains a level.
+        """
         return cls(level_of(value, steps), level_of(value, [step * keep for step in steps]))
 
     @property
@@ -238,7 +245,7 @@ def verdict(
         severity: how severe it is.
         measures: numbers with units.
         yardstick: the measure whose highest value sums up an incident; may be unknown.
-        rows: of the tracks concerned.
+        rows: (k,) of the tracks concerned.
     """
     return Observation(
         rule.kind,

@@ -58,7 +58,7 @@ class CounterflowRule(CrowdRule):
         return self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2
 
     def limits(self, ease: float = 1.0) -> CounterflowLimits:
-        """When it is a danger; `ease` below 1 for one that goes on."""
+        """When it is a danger; `ease` is a factor, below 1 for one that goes on."""
         return CounterflowLimits(
             density_per_m2=self.blue_per_m2 * ease,
             weak_share=self.weak_stream_share * ease,

@@ -30,7 +30,11 @@ class DensityRule(DensityLevels, ZoneRule):
         return self
 
     def check(self, site: Site) -> None:
-        """Refuse a zone with neither ground nor a capacity."""
+        """Refuse a zone with neither ground nor a capacity.
+
+        Raises:
+            SiteError: it is one; with the key below the rule.
+        """
         zone = site.zone(self.zone)
         if zone.floor is None and zone.capacity is None:
             raise SiteError(

@@ -63,7 +63,11 @@ class FlowRule(Steady, RuleSection):
         return self.line
 
     def check(self, site: Site) -> None:
-        """Refuse a line without ground."""
+        """Refuse a line without ground.
+
+        Raises:
+            SiteError: it is one; with the key below the rule.
+        """
         if site.ground is None:
             raise SiteError("line", without_ground(self.kind, self.line))
         if site.line(self.line).ground is None:

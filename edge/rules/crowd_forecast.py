@@ -36,7 +36,7 @@ class ForecastRule(DensityLevels, CrowdRule):
 
     kind: Literal["crowd.forecast"]
     lead_min: float = Field(
-        5.0, gt=0, le=30, description="Warns when a level is at most so many minutes ahead."
+        5.0, gt=0, le=30, description="Units of 60 seconds: warns of what is at most so far ahead."
     )
     hold_s: Hold = Field(10.0, description="Seconds a level must last before the incident begins or rises.")
     release_s: Hold = Field(30.0, description="Seconds of calm before it ends or falls.")

@@ -71,7 +71,10 @@ class PressureRule(CrowdRule):
         return self
 
     def level_of(self, found: Pressure, ease: float = 1.0) -> int | None:
-        """Severity of a pressure; `ease` below 1 for one that goes on. None for what may be noise."""
+        """Severity of a pressure; None for what may be noise.
+
+        `ease` is a factor of the thresholds, below 1 for one that goes on.
+        """
         value, stderr = found.worst_per_s2, found.stderr_per_s2
         if value is None or stderr is None or value < _SURE * stderr:
             return None

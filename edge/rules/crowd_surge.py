@@ -77,7 +77,11 @@ class SurgeRule(Steady, RuleSection):
         )
 
     def check(self, site: Site) -> None:
-        """Refuse places without ground."""
+        """Refuse places without ground.
+
+        Raises:
+            SiteError: it is one; with the key below the rule.
+        """
         if self.zone is None and site.ground is None:
             raise SiteError("kind", without_ground(self.kind, self.subject))
         if self.zone is not None and site.zone(self.zone).floor is None:

@@ -386,3 +386,21 @@ def test_an_empty_scene_is_calm():
         assert all(o.level is None and o.sustains is None and not o.boxes for o in look.observations)
     assert look.unavailable == {}
     assert len(look.observations) == len(rules)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_people_who_go_about_their_business_are_calm(seed):
+    """Half a person per m2, both ways, each at a pace of their own, seen with a tracker's noise."""
+    rng = np.random.default_rng(seed)
+    at = np.column_stack((rng.uniform(-3, 3, 18), rng.uniform(9, 15, 18)))
+    pace = rng.normal(1.34, 0.26, 18) * rng.choice((-1, 1), 18)
+
+    def scene(t: float) -> Crowd:
+        each = [walking(at[k : k + 1], (0.0, pace[k]), t) for k in range(18)]
+        crowd = together(*each)
+        return replace(crowd, velocity=crowd.velocity + rng.normal(0, 0.15, crowd.velocity.shape))
+
+    watch = analysis(DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, {"kind": "crowd.surge"}, FORECAST)
+    seen = [o for look in looks(watch, scene, 100, 2) for o in look.observations]
+    assert {o.kind for o in seen} == {rule["kind"] for rule in (DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, FORECAST)}
+    assert [(o.kind, o.level, o.measures) for o in seen if o.level is not None] == []
