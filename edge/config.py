@@ -92,7 +92,10 @@ class SurgeConfig(Section):
     """What the centre's surge profile changes (平战结合): a sharper look while it expects trouble."""
 
     density_factor: float = Field(
-        0.8, ge=0.1, le=1, description="Thresholds of crowd.density and crowd.forecast, and capacity shares, times this."
+        0.8,
+        ge=0.1,
+        le=1,
+        description="Thresholds of crowd.density and crowd.forecast, and capacity shares, times this.",
     )
 
 

@@ -400,7 +400,8 @@ def test_people_who_go_about_their_business_are_calm(seed):
         crowd = together(*each)
         return replace(crowd, velocity=crowd.velocity + rng.normal(0, 0.15, crowd.velocity.shape))
 
-    watch = analysis(DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, {"kind": "crowd.surge"}, FORECAST)
+    rules = (DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, FORECAST)
+    watch = analysis(*rules)
     seen = [o for look in looks(watch, scene, 100, 2) for o in look.observations]
-    assert {o.kind for o in seen} == {rule["kind"] for rule in (DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, FORECAST)}
+    assert {o.kind for o in seen} == {rule["kind"] for rule in rules}
     assert [(o.kind, o.level, o.measures) for o in seen if o.level is not None] == []
