@@ -400,8 +400,6 @@ def test_people_who_go_about_their_business_are_calm(seed):
         crowd = together(*each)
         return replace(crowd, velocity=crowd.velocity + rng.normal(0, 0.15, crowd.velocity.shape))
 
+    # Independent walkers meet by chance; no rule holds that for its time.
     rules = (DENSITY, FLOW, COUNTERFLOW, PRESSURE, SURGE, FORECAST)
-    watch = analysis(*rules)
-    seen = [o for look in looks(watch, scene, 100, 2) for o in look.observations]
-    assert {o.kind for o in seen} == {rule["kind"] for rule in rules}
-    assert [(o.kind, o.level, o.measures) for o in seen if o.level is not None] == []
+    assert [told for rule in rules for told in play(rule, scene, 100, 2)] == []
