@@ -15,11 +15,12 @@ from api.errors import USAGE, CommandError
 from edge.calibrate import from_points, from_rectangle
 from edge.calibrate_walkers import from_walks
 from edge.calibration import Calibration, Distance, Setting
-from edge.config import CameraConfig, GroundPoint, ModelConfig
+from edge.config import CameraConfig, ModelConfig
 from edge.errors import SiteError
 from edge.geometry import Floats
 from edge.offline import open_clip, pictures
 from edge.plane_error import CLICK, in_words
+from edge.sections import GroundPoint
 from edge.site import Site
 from edge.walkers import WalkerLog
 from streams.errors import ReadError

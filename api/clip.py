@@ -15,8 +15,9 @@ from pydantic import SecretStr
 
 from api import terminal
 from api.errors import USAGE, CommandError
-from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig, ZoneConfig
+from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig
 from edge.offline import Step, analyse
+from edge.sections import ZoneConfig
 from edge.site import Site
 from streams.url import SourceUrl
 

@@ -9,9 +9,11 @@ from rich.table import Table
 
 from api.terminal import table
 from edge.analysis import Analysis
-from edge.config import CameraConfig, Config, LineRule, Rule
+from edge.config import CameraConfig, Config
 from edge.errors import CameraError, Problem
 from edge.opening import address, evidence_address
+from edge.profiles import profiles
+from edge.rules import AnyRule
 from edge.site import Site, Zone
 from edge.yaml_tree import read_tree
 from models.errors import ModelError
@@ -49,8 +51,8 @@ def _zone(zone: Zone) -> str:
     return ", ".join(parts)
 
 
-def _rule(rule: Rule) -> str:
-    return f"{rule.kind} on {rule.line if isinstance(rule, LineRule) else rule.zone}"
+def _rule(rule: AnyRule) -> str:
+    return f"{rule.kind} on {rule.subject}"
 
 
 def problems(path: Path, config: Config) -> list[Problem]:
@@ -111,12 +113,43 @@ def _camera_notes(camera: CameraConfig) -> Iterator[str]:
     yield from dict.fromkeys(f"camera {camera.id}: {note}" for note in _source_notes(camera))
     if not camera.rules:
         yield f"camera {camera.id}: no rules, so it reports only when it is offline"
-    watched = {rule.line if isinstance(rule, LineRule) else rule.zone for rule in camera.rules}
+    watched = {rule.subject for rule in camera.rules}
     for zone in camera.zones:
         if zone.id not in watched:
             yield f"camera {camera.id}: zone {zone.id} is counted, but no rule watches it"
     for line in camera.lines:
         if line.id not in watched:
             yield f"camera {camera.id}: no rule watches line {line.id}"
+    yield from (f"camera {camera.id}: {note}" for note in _profile_notes(camera))
     for note in Site.from_config(camera).notes:
         yield f"camera {camera.id}: {note}"
+
+
+def _profile_notes(camera: CameraConfig) -> Iterator[str]:
+    """What a camera's profile means for its rules, and where these have it otherwise."""
+    if camera.profile is None:
+        return
+    profile = profiles()[camera.profile]
+    yield f"profile {camera.profile}: {profile.about}"
+    touched = False
+    for rule in camera.rules:
+        values = profile.rules.get(rule.kind, {})
+        kept = [f"{key} {_plain(value)}" for key, value in values.items() if getattr(rule, key) == value]
+        own = [
+            f"{key} {_plain(getattr(rule, key))} instead of {_plain(value)}"
+            for key, value in values.items()
+            if getattr(rule, key) != value
+        ]
+        touched = touched or bool(values)
+        if kept:
+            yield f"profile {camera.profile} gives {rule.kind} on {rule.subject}: {', '.join(kept)}"
+        if own:
+            yield f"{rule.kind} on {rule.subject} keeps its own {', '.join(own)} of {camera.profile}"
+    if not touched:
+        yield f"profile {camera.profile} changes nothing here: it has values for {', '.join(profile.rules)}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_plain, value))}]"
+    return f"{value:g}" if isinstance(value, float | int) else str(value)

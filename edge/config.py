@@ -1,50 +1,28 @@
 """The configuration's shape: data only, frozen, every key with its unit and limits."""
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-Point = tuple[float, float]
-Level = Annotated[int, Field(ge=1, le=4)]
-Hold = Annotated[float, Field(ge=0, le=3600)]
+from edge import profiles
+from edge.rules import Rule
+from edge.sections import (
+    Fault,
+    FaultsError,
+    GroundPoint,
+    Id,
+    LineConfig,
+    Place,
+    Section,
+    ZoneConfig,
+    suggestion,
+)
+
 _Pixels = Annotated[int, Field(ge=16, le=16384)]
 PictureSize = tuple[_Pixels, _Pixels]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that does not fit together: path below the section, and what is wrong in plain words."""
-
-    path: tuple[str | int, ...]
-    text: str
-
-
-class FaultsError(ValueError):
-    """All that does not fit together in a section; the loader tells each with its line."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("; ".join(f"{'.'.join(map(str, fault.path))}: {fault.text}" for fault in faults))
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """What to add to an error about an unknown word: the nearest known one, or all of them.
-
-    >>> suggestion("plazza", ["plaza", "gate"])
-    "; did you mean 'plaza'?"
-    >>> suggestion("x", ["plaza", "gate"])
-    '; known: plaza, gate'
-    """
-    names = list(known)
-    if near := difflib.get_close_matches(word, names, 1):
-        return f"; did you mean {near[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
 
 
 def _repeated(section: str, what: str, ids: list[str]) -> list[Fault]:
@@ -55,24 +33,9 @@ def _repeated(section: str, what: str, ids: list[str]) -> list[Fault]:
     ]
 
 
-def _distinct(points: tuple[Point, ...]) -> tuple[Point, ...]:
-    if len(set(points)) != len(points):
-        raise ValueError("has the same point twice")
-    return points
-
-
 def _bare_off(value: object) -> object:
     """YAML 1.1 reads a bare `off` as false."""
     return "off" if value is False else value
-
-
-Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=64), AfterValidator(_distinct)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class NodeConfig(Section):
@@ -129,7 +92,10 @@ class SurgeConfig(Section):
     """What the centre's surge profile changes (平战结合): a sharper look while it expects trouble."""
 
     density_factor: float = Field(
-        0.8, ge=0.1, le=1, description="crowd.density thresholds and capacity shares times this."
+        0.8,
+        ge=0.1,
+        le=1,
+        description="Thresholds of crowd.density and crowd.forecast, and capacity shares, times this.",
     )
 
 
@@ -165,99 +131,6 @@ class BudgetConfig(Section):
     picture_fps: float = Field(25.0, gt=0, le=240, description="Its pictures a second.")
     keyframe_s: float = Field(2.0, gt=0, le=60, description="Seconds between its keyframes.")
     active_share: float = Field(0.1, ge=0, le=1, description="Share of time in which something moves there.")
-
-
-class Place(Section):
-    """Where a camera hangs, as the centre knows it."""
-
-    name: str = Field("", max_length=100, description="Name of the place.")
-    grid: str | None = Field(None, pattern=r"^\d{15}$", description="15-digit grid code.")
-    gb28181: str | None = Field(None, pattern=r"^\d{20}$", description="20-digit GB/T 28181 device id.")
-    longitude: float | None = Field(None, ge=-180, le=180, description="Degrees, WGS 84.")
-    latitude: float | None = Field(None, ge=-90, le=90, description="Degrees, WGS 84.")
-
-
-class GroundPoint(Section):
-    """A surveyed point: where it is in the picture and on the ground."""
-
-    image: Point = Field(description="Fractions of the picture's width and height.")
-    ground: Point = Field(description="Metres on the ground, any flat frame.")
-
-
-class ZoneConfig(Section):
-    """An area, as a polygon in the picture or on the ground."""
-
-    id: Id
-    polygon: Polygon = Field(description="Corners, as fractions of the picture (image) or metres (ground).")
-    units: Literal["image", "ground"] = "image"
-    walkable_m2: float | None = Field(None, gt=0, description="Walkable area in m2 if less than the polygon.")
-    capacity: int | None = Field(None, ge=1, description="Persons the place is declared to hold.")
-
-
-class LineConfig(Section):
-    """A line with a direction: crossing from its left to its right side is `right`."""
-
-    id: Id
-    points: tuple[Point, Point] = Field(description="Start and end.")
-    units: Literal["image", "ground"] = "image"
-
-
-class DensityRule(Section):
-    """`crowd.density`: persons per square metre against danger levels, or share of a declared capacity."""
-
-    kind: Literal["crowd.density"]
-    zone: Id
-    blue_per_m2: float = Field(2.0, gt=0, description="Worst cell at which level 4 begins.")
-    yellow_per_m2: float = Field(3.0, gt=0, description="Level 3.")
-    orange_per_m2: float = Field(4.0, gt=0, description="Level 2.")
-    red_per_m2: float = Field(5.0, gt=0, description="Level 1.")
-    capacity_shares: tuple[float, float, float, float] = Field(
-        (0.8, 0.9, 1.0, 1.2), description="Shares of the zone's capacity at which levels 4, 3, 2, 1 begin."
-    )
-    hysteresis: float = Field(
-        0.15, ge=0, lt=1, description="Share by which a value must fall below a level before that is lost."
-    )
-    hold_s: Hold = Field(5.0, description="Seconds a level must last before the incident begins or rises.")
-    release_s: Hold = Field(10.0, description="Seconds of calm before it ends or falls.")
-
-    @model_validator(mode="after")
-    def _ascending(self) -> Self:
-        steps = (self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2)
-        if sorted(set(steps)) != list(steps):
-            raise ValueError("thresholds must rise from blue to red")
-        if sorted(set(self.capacity_shares)) != list(self.capacity_shares) or self.capacity_shares[0] <= 0:
-            raise ValueError("capacity_shares must be positive and rise")
-        return self
-
-
-class IntrusionRule(Section):
-    """`hazard.intrusion`: somebody stands in a zone where nobody may be."""
-
-    kind: Literal["hazard.intrusion"]
-    zone: Id
-    classes: tuple[str, ...] = Field(("person",), min_length=1, description="Object classes that count.")
-    level: Level = Field(2, description="Severity.")
-    min_presence_s: Hold = Field(1.0, description="Seconds inside before it counts.")
-    release_s: Hold = Field(5.0, description="Seconds of emptiness before the incident ends.")
-
-
-class LineRule(Section):
-    """`hazard.line`: something crosses a line."""
-
-    kind: Literal["hazard.line"]
-    line: Id
-    direction: Literal["right", "left", "both"] = Field("both", description="Which crossings count.")
-    classes: tuple[str, ...] = Field(("person",), min_length=1, description="Object classes that count.")
-    level: Level = Field(3, description="Severity.")
-
-
-AnyRule = DensityRule | IntrusionRule | LineRule
-Rule = Annotated[AnyRule, Field(discriminator="kind")]
-
-
-def subject_of(rule: AnyRule) -> str:
-    """Id of the zone or line that a rule watches."""
-    return rule.line if isinstance(rule, LineRule) else rule.zone
 
 
 _SOURCE_WANTED = "an address, or `main` for evidence and `sub` to analyse"
@@ -334,11 +207,27 @@ class CameraConfig(Section):
         le=0.2,
         description="Standard error of ground areas, as a share; empty: the points tell it.",
     )
+    profile: str | None = Field(
+        None,
+        description="Kind of place, whose values hold for keys that a rule leaves out; empty: the defaults.",
+    )
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
 
     _off = field_validator("gate", mode="before")(_bare_off)
+
+    @field_validator("profile")
+    @classmethod
+    def _known_profile(cls, value: str | None) -> str | None:
+        if value is not None and value not in profiles.profiles():
+            raise ValueError(f"there is no profile {value!r}{suggestion(value, profiles.profiles())}")
+        return value
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _profiled(cls, value: object, info: ValidationInfo) -> object:
+        return profiles.apply(info.data.get("profile"), value)
 
     @model_validator(mode="after")
     def _references(self) -> Self:
@@ -360,7 +249,7 @@ class CameraConfig(Section):
     def _doubles(self) -> list[Fault]:
         faults = _repeated("zones", "zone id", [zone.id for zone in self.zones])
         faults += _repeated("lines", "line id", [line.id for line in self.lines])
-        subjects = [(rule.kind, subject_of(rule)) for rule in self.rules]
+        subjects = [(rule.kind, rule.subject) for rule in self.rules]
         for k, (kind, subject) in enumerate(subjects):
             if (first := subjects.index((kind, subject))) < k:
                 # An incident is known by kind and place: two rules would speak of the same incident.
@@ -369,13 +258,16 @@ class CameraConfig(Section):
         return faults
 
     def _strangers(self) -> list[Fault]:
-        zones, lines = [zone.id for zone in self.zones], [line.id for line in self.lines]
+        places = {"zone": [zone.id for zone in self.zones], "line": [line.id for line in self.lines]}
         faults = []
         for k, rule in enumerate(self.rules):
-            key, known = ("line", lines) if isinstance(rule, LineRule) else ("zone", zones)
-            subject = subject_of(rule)
-            if subject not in known:
-                text = f"{subject!r} is no {key} of this camera{suggestion(subject, known)}"
+            key, known = rule.PLACE, places[rule.PLACE]
+            place = getattr(rule, key)
+            if place is not None and place not in known:
+                text = f"{place!r} is no {key} of this camera{suggestion(place, known)}"
+                faults.append(Fault(("rules", k, key), text))
+            elif place is None and rule.subject in (*places["zone"], *places["line"]):
+                text = f"without one it watches the whole picture as {rule.subject!r}, which is a place here"
                 faults.append(Fault(("rules", k, key), text))
         return faults
 

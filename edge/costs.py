@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from edge.config import Section
 from edge.errors import EdgeError
+from edge.sections import Section
 from streams.demand import CameraCost
 
 Stage = Literal["demux", "keyframe", "decode", "look", "tiles"]

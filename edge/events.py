@@ -11,7 +11,6 @@ import structlog
 from pydantic import ValidationError
 
 from edge.account import Report, Row
-from edge.config import Place
 from edge.envelope import (
     LARGEST,
     MAX_BOXES,
@@ -40,6 +39,7 @@ from edge.envelope import (
 )
 from edge.errors import EventError
 from edge.identifiers import RandBits, traceparent
+from edge.sections import Place
 
 __all__ = [
     "Change",

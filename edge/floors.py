@@ -4,20 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from edge.config import CameraConfig, subject_of
+from edge.config import CameraConfig
+from edge.rules import RULES
 
 VIEW = "camera.view"
 """The task of a camera without rules: to be looked at."""
 
 FLOOR_FPS: Mapping[str, float] = MappingProxyType(
     {
-        "crowd.density": 0.5,  # a crowd fills or empties over many seconds; hold_s covers two looks
-        "hazard.intrusion": 1.0,  # the shortest presence that usually counts lasts a second
-        "hazard.line": 2.0,  # who walks 1.5 m/s must be seen on both sides, at most a second apart
+        **{rule.name(): rule.FLOOR_FPS for rule in RULES},
         VIEW: 0.05,  # as often as an idle camera is looked at anyway
     }
 )
-"""Analysed pictures a second below which a task of that kind is blind: its safety floor."""
+"""Analysed pictures a second below which a task of that kind is blind: its safety floor.
+
+A rule declares its own; a camera's may be higher, by its profile or its configuration.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +52,5 @@ class Task:
 
 def tasks_of(camera: CameraConfig) -> tuple[Task, ...]:
     """A camera's tasks, in the order of its rules; never empty."""
-    tasks = (Task(rule.kind, subject_of(rule), FLOOR_FPS[rule.kind]) for rule in camera.rules)
+    tasks = (Task(rule.kind, rule.subject, rule.floor) for rule in camera.rules)
     return tuple(tasks) or (Task(VIEW, camera.id, FLOOR_FPS[VIEW]),)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.field import weidmann_speed_m_s
 from edge.geometry import Floats, line_offset, line_position
@@ -181,9 +182,7 @@ def step_flow(
     gone_s = 0.0 if state.looked_s is None else max(pts_s - state.looked_s, 0.0)
     lasted_s = gone_s if gone_s <= _MAX_STEP_S + _EPS_S else 0.0
     sides, ahead, back = _cross(state, people.select(people.tracked), section, pts_s, lasted_s)
-    offset, along = _strip(people.at, section)
-    near = (np.abs(offset) <= section.band_m) & (along >= 0) & (along <= 1)
-    strip = people.select(near)
+    strip = people.select(around(people, section))
     flux = _flux(strip.select(~strip.tracked), section, lasted_s)
     density = strip.count / (2 * section.band_m * section.width_m)
     look = FlowLook(
@@ -198,6 +197,13 @@ def step_flow(
     )
     looks = (*(k for k in state.looks if k.pts_s > pts_s - window_s + _EPS_S), look)
     return FlowState(MappingProxyType(sides), looks, pts_s), _sum_up(looks, section, pts_s)
+
+
+def around(people: People, section: Section) -> NDArray[np.bool_]:
+    """Who stands in the strip around a section: (n,) bool."""
+    offset, along = _strip(people.at, section)
+    near: NDArray[np.bool_] = (np.abs(offset) <= section.band_m) & (along >= 0) & (along <= 1)
+    return near
 
 
 def _strip(at: Floats, section: Section) -> tuple[Floats, Floats]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from edge.config import AnyRule, CameraConfig, DensityRule, IntrusionRule, subject_of
+from edge.config import CameraConfig
 from edge.observation import Box, Observation
 
 Phase = Literal["begin", "update", "end"]
@@ -258,12 +258,4 @@ def _change(
 
 def policies(camera: CameraConfig) -> dict[Rule, Policy]:
     """The policy of each of a camera's rules, by kind and zone or line."""
-    return {(rule.kind, subject_of(rule)): _policy(rule) for rule in camera.rules}
-
-
-def _policy(rule: AnyRule) -> Policy:
-    if isinstance(rule, DensityRule):
-        return Policy(rule.hold_s, rule.release_s)
-    if isinstance(rule, IntrusionRule):
-        return Policy(0.0, rule.release_s)
-    return Policy()
+    return {(rule.kind, rule.subject): Policy(*rule.steadiness) for rule in camera.rules}

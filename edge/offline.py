@@ -119,7 +119,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
             if not gate.admit(pts_s):
                 continue
             now = EPOCH + timedelta(seconds=pts_s)
-            drafts = watch.update(detector.detect(decoded.picture), pts_s, now)
+            size_px = (decoded.picture.width, decoded.picture.height)
+            drafts = watch.update(detector.detect(decoded.picture), pts_s, now, size_px)
             done = min(1.0, pts_s / length_s) if length_s else None
             yield Step(pts_s, done, watch.zones, number(drafts), watch.people)
     yield Step(pts_s, 1.0, {}, number(watch.close(now)), looked=False)

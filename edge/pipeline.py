@@ -129,7 +129,8 @@ class Pipeline:
         frame = glance.frame
         watch, began = self._watches[frame.camera_id], _Mark(self._clock)
         try:
-            drafts = watch.update(detections, frame.pts_s, frame.seen_utc)
+            size_px = (frame.picture.width, frame.picture.height)
+            drafts = watch.update(detections, frame.pts_s, frame.seen_utc, size_px)
         except Exception as exc:  # noqa: BLE001 - as above
             self._failed(frame, exc)
             return

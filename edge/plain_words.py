@@ -6,7 +6,9 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from edge.config import AnyRule, Config, FaultsError, suggestion
+from edge.config import Config
+from edge.rules import RULES
+from edge.sections import FaultsError, suggestion
 from edge.yaml_tree import Key
 
 _WORDS = {
@@ -68,7 +70,7 @@ def _unknown(key: Key, data: object, root: type[BaseModel]) -> str:
 
 def _rule_kind(key: Key, data: object, _root: type[BaseModel]) -> str:
     given = _at((*key, "kind"), data)
-    kinds = [get_args(rule.model_fields["kind"].annotation)[0] for rule in get_args(AnyRule)]
+    kinds = [rule.name() for rule in RULES]
     if isinstance(given, str):
         return f"there is no rule of kind {given!r}{suggestion(given, kinds)}"
     return f"needs a `kind`{suggestion('', kinds)}"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.config import CameraConfig, subject_of
+from edge.config import CameraConfig
 from edge.envelope import KINDS
 from edge.kept import keep, read_kept
 
@@ -138,5 +138,5 @@ class Precision:
 
 
 def _rules(camera: CameraConfig) -> Iterable[str]:
-    yield from (f"{rule.kind}/{subject_of(rule)}" for rule in camera.rules)
+    yield from (f"{rule.kind}/{rule.subject}" for rule in camera.rules)
     yield from (f"{kind}/{camera.id}" for kind in CAMERA_KINDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge.field import Ground, Kernel
+from edge.field import Ground, Kernel, density_field
 from edge.geometry import Floats, as_points
 from edge.people import People
 
@@ -22,6 +22,9 @@ LEAST_PERSON_PX = 20.0
 MEMORY_S = 10.0
 """Time constant over which pressure is averaged. A look alone is no measurement: twenty people's variance is
 known to a third, and the highest of many such places lies well above all of them."""
+
+TOO_FEW, TOO_FEW_NEAR = "too few people", "too few people near each other"
+"""Reasons that say there is no pressure, rather than that it cannot be measured."""
 
 _LEAST_PEOPLE = 6.0
 _LEAST_KNOWN = 0.5
@@ -144,12 +147,12 @@ def step_pressure(
         return state, Pressure(unavailable=reason)
     look = _look(people, large & people.moving, ground, noise)
     state = _average(state, look, pts_s)
-    return state, _worst(state, look, ground)
+    return state, _worst(state, look.density, ground)
 
 
 def _missing(people: People, large: np.ndarray, noise: Noise) -> str | None:
     if people.count < _LEAST_PEOPLE:
-        return "too few people"
+        return TOO_FEW
     if people.weight[large].sum() < _LEAST_KNOWN * people.count:
         return f"people are under {LEAST_PERSON_PX:g} pixels high"
     if people.weight[large & people.moving].sum() < _LEAST_KNOWN * people.count:
@@ -205,18 +208,35 @@ def _average(state: PressureState, look: _Look, pts_s: float) -> PressureState:
     )
 
 
-def _worst(state: PressureState, look: _Look, ground: Ground) -> Pressure:
+def where_dense(state: PressureState, people: People, ground: Ground, least_per_m2: float) -> Pressure:
+    """The pressure where it is a danger: people who walk about where there is room vary in velocity, too.
+
+    Args:
+        state: of a look at the same ground.
+        people: of that look, in the zone.
+        ground: the zone.
+        least_per_m2: places that are less dense do not count.
+    """
+    density = density_field(people, ground).density_per_m2
+    if state.mean.shape != density.shape:
+        return Pressure(unavailable=TOO_FEW_NEAR)
+    dense = np.nan_to_num(density) >= least_per_m2
+    mean = np.where(dense, state.mean, np.nan)
+    return _worst(PressureState(mean, state.variance, state.noise, state.looked_s), density, ground)
+
+
+def _worst(state: PressureState, density: Floats, ground: Ground) -> Pressure:
     if np.isnan(state.mean).all():
-        return Pressure(unavailable="too few people near each other")
+        return Pressure(unavailable=TOO_FEW_NEAR)
     stderr = np.sqrt(state.variance + state.noise**2)
     row, column = np.unravel_index(int(np.nanargmax(state.mean - stderr)), stderr.shape)
     at = (int(row), int(column))
     measured = ~np.isnan(state.mean)
-    mean = float(np.average(state.mean[measured], weights=np.maximum(look.density[measured], 1e-9)))
+    mean = float(np.average(state.mean[measured], weights=np.maximum(density[measured], 1e-9)))
     return Pressure(
         worst_per_s2=max(float(state.mean[at]), 0.0),
         stderr_per_s2=float(stderr[at]),
         mean_per_s2=max(mean, 0.0),
-        density_per_m2=float(look.density[at]),
+        density_per_m2=float(density[at]),
         place=ground.place(*at),
     )

@@ -1,13 +1,13 @@
 """What a camera looks at: zones, lines and the ground, checked against each other and the picture."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import CameraConfig, DensityRule, LineConfig, ZoneConfig
 from edge.crowd import Floor
 from edge.errors import SiteError
 from edge.geometry import (
@@ -20,6 +20,7 @@ from edge.geometry import (
     self_intersects,
 )
 from edge.ground import GroundPlane, hull_share
+from edge.sections import GroundPoint, LineConfig, ZoneConfig
 
 _LEAST_PICTURE_SHARE = 1e-4
 _LEAST_GROUND_M2 = 0.25
@@ -58,11 +59,58 @@ class Zone:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line that is watched: start and end, (2,) float64 each, as fractions of the picture."""
+    """A line that is watched.
+
+    Attributes:
+        id: from the configuration.
+        start, end: (2,) float64 each, as fractions of the picture.
+        ground: (2, 2) float64, start and end in metres; None where the camera is not calibrated, or an end
+            lies above the horizon.
+    """
 
     id: str
     start: Floats
     end: Floats
+    ground: Floats | None = None
+
+
+class Demand(Protocol):
+    """A rule, as far as it asks something of the site."""
+
+    def check(self, site: "Site", /) -> None:
+        """Refuse a site that cannot give what the rule needs, by a SiteError with the key below the rule."""
+
+
+class Surveyed(Protocol):
+    """A camera's configuration, as far as it says what the camera looks at."""
+
+    @property
+    def id(self) -> str:
+        """The camera's id."""
+
+    @property
+    def ground(self) -> Sequence[GroundPoint]:
+        """Surveyed points."""
+
+    @property
+    def ground_error_m(self) -> float | None:
+        """Standard error of a place on the ground; None: the points tell it."""
+
+    @property
+    def ground_area_error(self) -> float | None:
+        """Standard error of ground areas, as a share; None: the points tell it."""
+
+    @property
+    def zones(self) -> Sequence[ZoneConfig]:
+        """Areas."""
+
+    @property
+    def lines(self) -> Sequence[LineConfig]:
+        """Lines."""
+
+    @property
+    def rules(self) -> Sequence[Demand]:
+        """What is watched."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +131,7 @@ class Site:
     ground_error_m: float | None = None
 
     @classmethod
-    def from_config(cls, camera: CameraConfig) -> Self:
+    def from_config(cls, camera: Surveyed) -> Self:
         """Fit the ground plane and check all places.
 
         Raises:
@@ -94,10 +142,12 @@ class Site:
             doubt = _doubt(camera, plane)
             zones = tuple(_zone(k, zone, plane, doubt) for k, zone in enumerate(camera.zones))
             lines = tuple(_line(k, line, plane) for k, line in enumerate(camera.lines))
-            _check_density_rules(camera, zones)
+            site = cls(zones, lines, plane, _notes(plane, zones, doubt), doubt.place_m)
+            for k, rule in enumerate(camera.rules):
+                _meet(k, rule, site)
         except SiteError as exc:
             raise SiteError(exc.key, exc.text, camera.id) from None
-        return cls(zones, lines, plane, _notes(plane, zones, doubt), doubt.place_m)
+        return site
 
     def zone(self, zone_id: str) -> Zone:
         """The zone with this id.
@@ -130,14 +180,14 @@ class _Doubt:
     area: float | None
 
 
-def _doubt(camera: CameraConfig, plane: GroundPlane | None) -> _Doubt:
+def _doubt(camera: Surveyed, plane: GroundPlane | None) -> _Doubt:
     """What the configuration says of the ground's errors, else what the surveyed points show."""
     measured = plane.rmse_m if plane is not None and plane.redundancy else None
     declared = camera.ground_error_m
     return _Doubt(measured if declared is None else declared, camera.ground_area_error)
 
 
-def _plane(camera: CameraConfig) -> GroundPlane | None:
+def _plane(camera: Surveyed) -> GroundPlane | None:
     if not camera.ground:
         return None
     for k, point in enumerate(camera.ground):
@@ -211,15 +261,18 @@ def _line(index: int, line: LineConfig, plane: GroundPlane | None) -> Line:
     key, points = f"lines[{index}].points", as_points(line.points)
     if (points[0] == points[1]).all():
         raise SiteError(key, "starts and ends at the same point")
+    ground: Floats | None = None
     if line.units == "image":
         _inside_picture(key, points)
+        if plane is not None and plane.below_horizon(points).all():
+            ground = plane.to_ground(points)
     elif plane is not None:
-        points = plane.to_image(points)
+        ground, points = points, plane.to_image(points)
         if not np.isfinite(points).all():
             raise SiteError(key, "reaches behind the camera")
         if not _crosses_picture(points):
             raise SiteError(key, "lies outside the picture")
-    return Line(line.id, points[0], points[1])
+    return Line(line.id, points[0], points[1], ground)
 
 
 def _crosses_picture(points: Floats) -> bool:
@@ -236,15 +289,11 @@ def _crosses_picture(points: Floats) -> bool:
     return low < high
 
 
-def _check_density_rules(camera: CameraConfig, zones: tuple[Zone, ...]) -> None:
-    measurable = {zone.id for zone in zones if zone.floor is not None or zone.capacity is not None}
-    for k, rule in enumerate(camera.rules):
-        if isinstance(rule, DensityRule) and rule.zone not in measurable:
-            raise SiteError(
-                f"rules[{k}].zone",
-                f"density in {rule.zone!r} cannot be measured: give the camera four or more surveyed ground "
-                f"points, or the zone a capacity, of which the share is watched instead",
-            )
+def _meet(index: int, rule: Demand, site: Site) -> None:
+    try:
+        rule.check(site)
+    except SiteError as exc:
+        raise SiteError(f"rules[{index}].{exc.key}", exc.text) from None
 
 
 def _notes(plane: GroundPlane | None, zones: tuple[Zone, ...], doubt: _Doubt) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class CameraWatch:
         site: zones, lines and ground plane.
         zones: people by zone at the last look.
         people: everybody in view on the ground at the last look; None where the camera is not calibrated.
+        unavailable: why rules could not be judged at the last look, by kind and place.
         open_incidents: as `kind/zone`, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
@@ -54,6 +55,7 @@ class CameraWatch:
         self.site = Site.from_config(camera)
         self.zones: dict[str, ZoneCount] = {}
         self.people: People | None = None
+        self.unavailable: dict[str, str] = {}
         self.open_incidents: tuple[str, ...] = ()
         self.attend: Callable[[bool], None] = lambda _: None
         self.seen_mono_s: float | None = None
@@ -67,19 +69,27 @@ class CameraWatch:
         self._looks = 0
         self._pts_s = 0.0
 
-    def update(self, detections: Detections, pts_s: float, utc: datetime) -> list[EventDraft]:
+    def update(
+        self,
+        detections: Detections,
+        pts_s: float,
+        utc: datetime,
+        size_px: tuple[int, int] | None = None,
+    ) -> list[EventDraft]:
         """What one picture changes.
 
         Args:
             detections: of this picture, low scores included.
             pts_s: the picture's time on the camera's clock, above the last one's.
             utc: wall time of the picture, for labels.
+            size_px: the picture's width and height; None where they are not known.
         """
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
-        look = self._analysis.update(tracks, pts_s)
+        look = self._analysis.update(tracks, pts_s, size_px)
         self.zones = dict(look.zones)
         self.people = look.people
+        self.unavailable = dict(look.unavailable)
         self._pts_s = pts_s
         self._looks += 1
         self._rate.read(pts_s, self._looks)

@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from edge.config import Fault, FaultsError, Id, Section
 from edge.errors import ConfigError, Problem
+from edge.sections import Fault, FaultsError, Id, Section
 from edge.yaml_tree import Key, Tree, read_tree
 
 SECRETS: Mapping[Key, str] = {

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Protocol
 from pydantic import Field, ValidationError
 
 from api.center.model import Case, CaseQuery, RegionTree, Triage
-from edge.config import Section
 from edge.errors import ConfigError
+from edge.sections import Section
 from edge.yaml_tree import read_tree
 
 PAGE = 500

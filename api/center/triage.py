@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from api.center.lifecycle import State
 from api.center.tables import Depth, Duty, RegionTree, Triage, Urgency, ordered
-from edge.config import Fault, FaultsError, Section
 from edge.errors import ConfigError
+from edge.sections import Fault, FaultsError, Section
 from edge.yaml_tree import read_tree
 
 Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]

@@ -12,7 +12,7 @@ from api.report.lanes import draw_lanes, lanes_height, lanes_of, shade
 from api.report.scales import Panel, ceiling, nice_step, ticks, time_step
 from api.report.timeline import Span
 from api.report.words import Words, clock, number, with_error
-from edge.config import DensityRule
+from edge.rules.crowd_density import DensityRule
 from edge.site import Zone
 
 WIDTH = 960.0

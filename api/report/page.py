@@ -15,7 +15,8 @@ from api.report.ground_map import Marks, ground_maps, why_none
 from api.report.raster import paint
 from api.report.svg import escape, in_both, write
 from api.report.words import Language, Words, clock, number
-from edge.config import CameraConfig, DensityRule
+from edge.config import CameraConfig
+from edge.rules.crowd_density import DensityRule
 from edge.site import Site, Zone
 
 SUFFIXES = (".html", ".png")

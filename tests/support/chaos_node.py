@@ -23,13 +23,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from edge.config import Config, Place
+from edge.config import Config
 from edge.delivery import Delivery
 from edge.envelope import IncidentData
 from edge.events import Event, EventContext, EventDraft, heartbeat_event, incident_event
 from edge.identifiers import Uuid7
 from edge.metrics import Metrics
 from edge.saver import Saver
+from edge.sections import Place
 from streams.clock import SystemClock
 
 BATCH = 10

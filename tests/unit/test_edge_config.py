@@ -1,7 +1,8 @@
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from edge.config import CameraConfig, Config, FaultsError, NodeConfig, SourceConfig, suggestion
+from edge.config import CameraConfig, Config, NodeConfig, SourceConfig
+from edge.sections import FaultsError, suggestion
 
 ZONE = {"id": "z", "polygon": [(0, 0), (1, 0), (1, 1)]}
 

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.account import CELLS, Cell, Report, Row
-from edge.config import Place
 from edge.envelope import (
     IDENTITY_WORDS,
     KINDS,
@@ -55,6 +54,7 @@ from edge.events import (
     stream_key,
 )
 from edge.identifiers import Uuid7
+from edge.sections import Place
 
 NOW = datetime(2026, 11, 22, 8, 15, 3, 210_000, tzinfo=UTC)
 SHA = "60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"

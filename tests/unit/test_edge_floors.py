@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
-from edge.config import AnyRule, CameraConfig
+from edge.config import CameraConfig
 from edge.floors import FLOOR_FPS, VIEW, Task, tasks_of
+from edge.rules import AnyRule
 
 
 def test_every_kind_of_rule_has_a_floor() -> None:

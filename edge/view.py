@@ -1,0 +1,151 @@
+"""What one look shows a rule: tracks, people on the ground, and the places of the site."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.crowd import CELL_M2
+from edge.field import ZoneDensity, zone_density
+from edge.geometry import Floats, points_in_polygon
+from edge.observation import Box
+from edge.on_ground import LOOSE, Grounded
+from edge.people import People
+from edge.pressure import Noise
+from edge.site import Site
+from models.detections import Tracks
+
+MAX_BOXES = 64
+
+UNKNOWN_NOISE = Noise(float("inf"))
+
+Rows = NDArray[np.intp]
+HeightsPx = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One look at a camera.
+
+    Attributes:
+        site: zones, lines and ground.
+        tracks: confirmed and seen in this picture, all classes.
+        keys: (n,) numbers of the tracks that survive a tracker's slip; in memory only.
+        pts_s: camera time.
+        inside: by zone id, (n,) which tracks stand in it.
+        persons: (n,) which tracks are people.
+        grounded: people on the ground; None where the camera is not calibrated.
+        density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
+        noise: of the people's velocities.
+        person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
+    """
+
+    site: Site
+    tracks: Tracks
+    keys: NDArray[np.int64]
+    pts_s: float
+    inside: Mapping[str, NDArray[np.bool_]]
+    persons: NDArray[np.bool_]
+    grounded: Grounded | None = None
+    density_factor: float = 1.0
+    noise: Noise = UNKNOWN_NOISE
+    person_px: HeightsPx | None = None
+    _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
+    _members: dict[str, Rows] = field(default_factory=dict)
+    _people: dict[str, People] = field(default_factory=dict)
+
+    @property
+    def people(self) -> People | None:
+        """Everybody in the picture, on the ground; None where the camera is not calibrated."""
+        return None if self.grounded is None else self.grounded.people
+
+    def rows_in(self, zone_id: str) -> Rows:
+        """Rows of the tracks that are people in a zone."""
+        return np.flatnonzero(self.inside[zone_id] & self.persons)
+
+    def members_of(self, zone_id: str | None) -> Rows:
+        """Which of `people` stand in a zone, or all of them without one: indices.
+
+        Raises:
+            ValueError: the zone has no ground.
+        """
+        if self.grounded is None:
+            raise ValueError("the camera has no ground plane")
+        if zone_id is None:
+            return np.arange(len(self.grounded.people))
+        if zone_id not in self._members:
+            self._members[zone_id] = self._found(zone_id, self.grounded)
+        return self._members[zone_id]
+
+    def _found(self, zone_id: str, grounded: Grounded) -> Rows:
+        floor = self.site.zone(zone_id).floor
+        if floor is None:
+            raise ValueError(f"zone {zone_id!r} has no ground")
+        # Tracks stand where the zone says it; only points without one are asked by the ground.
+        rows = grounded.rows
+        loose = rows == LOOSE
+        held = np.zeros(len(rows), np.bool_)
+        held[~loose] = self.inside[zone_id][rows[~loose]]
+        held[loose] = points_in_polygon(grounded.people.at[loose], floor.polygon)
+        return np.flatnonzero(held)
+
+    def people_in(self, zone_id: str | None) -> People:
+        """People in a zone, or all of them without one.
+
+        Raises:
+            ValueError: the zone has no ground.
+        """
+        if self.grounded is None:
+            raise ValueError("the camera has no ground plane")
+        if zone_id is None:
+            return self.grounded.people
+        if zone_id not in self._people:
+            self._people[zone_id] = self.grounded.people.select(self.members_of(zone_id))
+        return self._people[zone_id]
+
+    def density(self, zone_id: str, cell_m2: float = CELL_M2) -> ZoneDensity | None:
+        """Density of a zone, measured once a look; None where the zone has no ground."""
+        floor = self.site.zone(zone_id).floor
+        if floor is None or self.grounded is None:
+            return None
+        key = (zone_id, cell_m2)
+        if key not in self._measured:
+            self._measured[key] = zone_density(self.people_in(zone_id), floor, cell_m2)
+        return self._measured[key]
+
+    def count(self, zone_id: str) -> float:
+        """Persons in a zone, expected."""
+        if self.grounded is None or self.site.zone(zone_id).floor is None:
+            return float(len(self.rows_in(zone_id)))
+        return self.people_in(zone_id).count
+
+    def count_stderr(self, zone_id: str) -> float:
+        """Standard error of `count` in persons."""
+        if self.grounded is None or self.site.zone(zone_id).floor is None:
+            scores = np.clip(self.tracks.scores[self.rows_in(zone_id)].astype(np.float64), 0.0, 1.0)
+            return float(np.sqrt((scores * (1 - scores)).sum()))
+        return self.people_in(zone_id).count_stderr
+
+    def tracks_of(self, members: Rows) -> Rows:
+        """Rows of the tracks behind some of `people`, who may have none."""
+        if self.grounded is None:
+            return np.zeros(0, np.intp)
+        rows = self.grounded.rows[members]
+        behind: Rows = rows[rows != LOOSE]
+        return behind
+
+    def boxes(self, rows: Sequence[int] | Rows) -> tuple[Box, ...]:
+        """The boxes of these tracks, the surest first, no more than an event should carry."""
+        scores, xyxy = self.tracks.scores, self.tracks.xyxy
+        surest = sorted(rows, key=lambda row: (-float(scores[row]), tuple(xyxy[row].tolist())))
+        boxes = (tuple(round(float(x), 4) for x in xyxy[row]) for row in surest[:MAX_BOXES])
+        return tuple((left, top, right, bottom) for left, top, right, bottom in boxes)
+
+    def sureness(self, rows: Rows) -> float:
+        """Mean score of these tracks, 0 to 1; 1 without any."""
+        return min(max(float(self.tracks.scores[rows].mean()), 0.0), 1.0) if len(rows) else 1.0
+
+    def surest(self, rows: Rows) -> float:
+        """Highest score of these tracks, at least one: 0 to 1."""
+        return min(max(float(self.tracks.scores[rows].max()), 0.0), 1.0)
