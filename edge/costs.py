@@ -111,9 +111,8 @@ class CostTable(Section):
     )
     node_ms_per_s: Ms = Field(description="What a node uses beside its cameras.")
 
-    def unit_ms(self, stage: Stage, stream: Stream, models: Models) -> float:
-        """Milliseconds of one call of a stage."""
-        detector, density = models
+    def unit_ms(self, stage: Stage, stream: Stream, detector: str, density: str | None = None) -> float:
+        """Milliseconds of one call of a stage; without a head counter, counting costs nothing."""
         if stage == "density":
             return 0.0 if density is None else _of(self.density_ms, density)
         if stage in ("look", "tiles"):
@@ -125,10 +124,6 @@ class CostTable(Section):
             return _of(self.keyframe_ms_per_mp, stream.codec) * stream.megapixels + self.motion_ms
         motions = min(self.motion_fps / stream.fps, 1.0)
         return _of(self.decode_ms_per_mp, stream.codec) * stream.megapixels + self.motion_ms * motions
-
-
-Models = tuple[str, str | None]
-"""Names of the detector and of the head counter, if there is one."""
 
 
 def _of(table: Mapping[str, float], name: str) -> float:
@@ -191,7 +186,7 @@ class CostMeter:
 
     def __init__(self, table: CostTable, detector: str, density: str | None = None) -> None:
         self.table = table
-        self.models: Models = (detector, density)
+        self.detector, self.density = detector, density
         self._lock = Lock()
         self._averages: dict[tuple[str, Stage], _Average] = {}
         self._streams: dict[str, Stream] = {}
@@ -239,7 +234,7 @@ class CostMeter:
                 stream = self._streams.get(camera_id)
                 if stream is None or average.calls < _ENOUGH[stage]:
                     continue
-                if default := self.table.unit_ms(stage, stream, self.models):
+                if default := self.table.unit_ms(stage, stream, self.detector, self.density):
                     ratios[stage].append(average.ms / default)
         return {stage: sorted(seen)[len(seen) // 2] if seen else 1.0 for stage, seen in ratios.items()}
 
@@ -249,7 +244,7 @@ class CostMeter:
             average = self._averages.get((camera_id, stage))
             if average is not None and average.calls >= _ENOUGH[stage]:
                 return average.ms
-        return self.table.unit_ms(stage, stream, self.models) * factor
+        return self.table.unit_ms(stage, stream, self.detector, self.density) * factor
 
     def cost(
         self, camera_id: str, stream: Stream, *, factors: Mapping[Stage, float] | None = None

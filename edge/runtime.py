@@ -302,6 +302,7 @@ class Node:
             events_published=delivered.publisher.published,
             cameras=tuple(self._camera_status(camera) for camera in self.config.cameras),
             profile=delivered.feedback.profile,
+            density=self._density.name if self._density is not None else None,
         )
 
     def _camera_status(self, camera: CameraConfig) -> CameraStatus:
@@ -324,12 +325,15 @@ class Node:
             frames=asdict(self._mailbox.counts(camera.id)),
             reconnects=reader.reconnects,
             zones=tuple(
-                ZoneStatus(id_, z.count, z.density_mean_per_m2, z.density_worst_cell_per_m2)
+                ZoneStatus(
+                    id_, z.count, z.density_mean_per_m2, z.density_worst_cell_per_m2, round(z.count_stderr, 2)
+                )
                 for id_, z in zones
             ),
             incidents=(*watch.open_incidents, *self._health.open_incidents(camera.id)),
             calibrated=watch.site.ground is not None,
             decoder=reader.decoder,
+            unavailable=watch.unavailable,
         )
 
     def readiness(self) -> Readiness:
