@@ -30,8 +30,8 @@ WINDOW_M = 1.5
 
 FARTHEST_M = 100.0
 SPLIT_M = 0.35
-"""Cells that are longer on the ground become several points: the worst cell's disc has a radius of 1.13 m, and
-whole rows of cells that fall in or out of it would shake its density."""
+"""Cells that are longer on the ground become several points: the worst cell's disc has a radius of 1.13 m,
+and whole rows of cells that fall in or out of it would shake its density."""
 
 _SPLIT_MOST = 8
 _NEIGHBOUR_M = 2.0
