@@ -113,6 +113,7 @@ class Analysis:
             found = people_of(tracks, keys, persons, plane)
             self._stillness, noise = step_stillness(self._stillness, found.people, pts_s)
             grounded = self._blend.join(found, tracks, scene, pts_s)
+            noise = self._blend.noise(noise, grounded)
             heights = self._blend.heights_px(scene.size_px)
         return View(
             site=self._site,
