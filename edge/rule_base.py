@@ -138,7 +138,7 @@ class Steady(Section):
     hysteresis: float = Field(
         0.15, ge=0, lt=1, description="Share by which a value must fall below a level before that is lost."
     )
-    hold_s: Hold = Field(5.0, description="Seconds a level must last before the incident begins or rises.")
+    hold_s: Hold = Field(2.0, description="Seconds a level must last before the incident begins or rises.")
     release_s: Hold = Field(10.0, description="Seconds of calm before it ends or falls.")
 
     @property
