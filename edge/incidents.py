@@ -19,6 +19,7 @@ MAX_STEP_S = 5.0
 """Time between two looks counts no further than this: nobody knows what happened in a longer gap."""
 
 _LEVELS = (1, 2, 3, 4)
+_URGENT = 2
 _EPS_S = 1e-6
 """Camera times are sums of floats: ten seconds made of fifty fifths must count as ten."""
 
@@ -28,17 +29,25 @@ class Policy:
     """How steady a rule must be.
 
     Attributes:
-        hold_s: seconds for which a level must have been kept up, from a look that calls for it to another one,
-            before the incident begins or rises to it.
+        hold_s: seconds for which a level must be kept up, from a look that calls for it to another one that
+            does, before the incident begins or rises to it.
         release_s: seconds without a level before the incident falls from it, or ends.
+        urgent_hold_s: as `hold_s`, for levels 2 and 1 where that is shorter; None is no shorter.
     """
 
     hold_s: float = 0.0
     release_s: float = 0.0
+    urgent_hold_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.hold_s < 0 or self.release_s < 0:
-            raise ValueError(f"hold_s and release_s must not be negative, got {self}")
+        if self.hold_s < 0 or self.release_s < 0 or (self.urgent_hold_s or 0.0) < 0:
+            raise ValueError(f"hold_s, release_s and urgent_hold_s must not be negative, got {self}")
+
+    def hold_of(self, level: int) -> float:
+        """Seconds for which a level must be kept up before it counts."""
+        if level > _URGENT or self.urgent_hold_s is None:
+            return self.hold_s
+        return min(self.hold_s, self.urgent_hold_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +130,11 @@ class _Watch:
         self.met.clear()
         self.lost.clear()
 
-    def risen(self, hold_s: float) -> int | None:
+    def risen(self, policy: Policy) -> int | None:
         """The most severe level that is called for, and has been kept up for long enough."""
         if self.level is None:
             return None
-        held = (k for k, s in self.met.items() if self.observed_s - s >= hold_s - _EPS_S)
+        held = (k for k, s in self.met.items() if self.observed_s - s >= policy.hold_of(k) - _EPS_S)
         return min((k for k in held if k >= self.level), default=None)
 
     def remaining(self, release_s: float) -> int | None:
@@ -242,7 +251,7 @@ class Incidents:
         policy = self._policies.get(rule, Policy())
         watch = self._watches.setdefault(rule, _Watch())
         watch.look(seen, pts_s, utc)
-        risen = watch.risen(policy.hold_s)
+        risen = watch.risen(policy)
         if watch.open is None:
             return self._begin(watch, risen, seen, pts_s, utc)
         incident = watch.open
