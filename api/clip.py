@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from api import terminal
 from api.errors import USAGE, CommandError
 from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig
-from edge.offline import Step, analyse
+from edge.floors import counts_heads
+from edge.offline import Models, Step, analyse
 from edge.sections import ZoneConfig
 from edge.site import Site
 from streams.url import SourceUrl
@@ -36,7 +37,7 @@ class Job:
     Attributes:
         source: file or URL.
         camera: zones, rules and rate; its own source is not used.
-        model: the detector.
+        model: the detector, and the head counter where the camera watches crowds.
         node: who speaks in the events.
         events: file for JSON lines; `-` is stdout, None shows them on the terminal.
         counts: file for the CSV; `-` is stdout, None writes none.
@@ -172,11 +173,14 @@ def _shown(source: str) -> str:
 
 
 def _steps(job: Job) -> Iterator[Step]:
-    from models.zoo import load_detector
+    from models.zoo import load_density, load_detector
 
-    detector = load_detector(job.model.detector, job.model.providers, job.model.threads)
+    model, density = job.model, None
+    detector = load_detector(model.detector, model.providers, model.threads)
+    if model.density is not None and counts_heads(job.camera):
+        density = load_density(model.density, model.providers, model.threads)
     camera = job.camera.model_copy(update={"source": SourceConfig(main=SecretStr(job.source))})
-    return analyse(camera, job.node, job.model, detector)
+    return analyse(camera, job.node, model, Models(detector, density))
 
 
 def _watched(steps: Iterable[Step]) -> Iterator[Step]:

@@ -148,7 +148,7 @@ def predict(config: Config, costs: CostTable, seen: Mapping[str, Seen]) -> Predi
         seen: by camera id, as `look_at` gives them.
     """
     budget, threads = config.budget, config.model.threads
-    meter = CostMeter(costs, config.model.detector)
+    meter = CostMeter(costs, config.model.detector, config.model.density)
     prices = {
         camera.id: with_lane(meter.cost(camera.id, seen[camera.id].stream), threads)
         for camera in config.cameras

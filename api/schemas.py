@@ -38,6 +38,7 @@ class Zone(Answer):
     density_worst_cell_per_m2: float | None = Field(
         None, description="Persons per m² in the worst 4 m² cell; null where the camera is not calibrated."
     )
+    count_stderr: float = Field(0.0, ge=0, description="Standard error of the count in persons.")
 
 
 class Camera(Answer):
@@ -68,6 +69,10 @@ class Camera(Answer):
     decoder: str | None = Field(
         description="`software`, or the kind of device that decodes; null before the stream was opened."
     )
+    unavailable: dict[str, str] = Field(
+        default_factory=dict,
+        description="Why rules could not be judged at the last look, by `kind/zone`.",
+    )
 
 
 class Node(Answer):
@@ -78,6 +83,9 @@ class Node(Answer):
     started_utc: datetime = Field(description="When it started, UTC.")
     uptime_s: float = Field(ge=0, description="Seconds since then.")
     detector: str = Field(description="Name of the model.")
+    density: str | None = Field(
+        None, description="Name of the model that counts heads; null where no camera watches crowds."
+    )
     provider: str = Field(description="What runs the model, such as `CPUExecutionProvider`.")
     redis: str = Field(description="Where events go, without credentials.")
     redis_up: bool = Field(description="Whether that works now.")

@@ -7,18 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import continuity
+from edge.blend import Blend, Held
 from edge.config import CameraConfig
 from edge.errors import RuleError
-from edge.geometry import Floats
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
-from edge.pinhole import Pinhole
 from edge.rule_base import Setting, Watcher
 from edge.rules import AnyRule
+from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import MAX_BOXES, UNKNOWN_NOISE, HeightsPx, View
+from edge.view import MAX_BOXES, UNKNOWN_NOISE, View
 from models.detections import Tracks
 
 
@@ -78,18 +78,23 @@ class Analysis:
         }
         self._continuity = continuity.Continuity()
         self._stillness = Stillness()
-        self._lens = _Lens(site)
+        self._blend = Blend(site.ground) if site.ground is not None else None
+        self._heads = Held()
 
-    def update(self, tracks: Tracks, pts_s: float, size_px: tuple[int, int] | None = None) -> Look:
+    @property
+    def dense(self) -> bool:
+        """Whether people could not be followed singly at the last look."""
+        return self._blend is not None and self._blend.dense
+
+    def update(self, tracks: Tracks, pts_s: float, scene: Scene = UNKNOWN) -> Look:
         """Judge one look.
 
         Args:
             tracks: confirmed and seen in this picture, all classes.
             pts_s: camera time in seconds, not below the last look's.
-            size_px: the picture's width and height; None where they are not known, and then neither is how
-                many pixels a person has.
+            scene: what else the picture shows.
         """
-        view = self._view(tracks, pts_s, size_px)
+        view = self._view(tracks, pts_s, scene)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             observations += watcher.step(view)
@@ -97,16 +102,18 @@ class Analysis:
                 unavailable[name] = watcher.unavailable
         return Look(tuple(observations), self._counts(view), unavailable, view.people)
 
-    def _view(self, tracks: Tracks, pts_s: float, size_px: tuple[int, int] | None) -> View:
+    def _view(self, tracks: Tracks, pts_s: float, scene: Scene) -> View:
         self._continuity, keys = continuity.step(self._continuity, tracks, pts_s)
         plane = self._site.ground
         feet = tracks.foot_points.astype(np.float64)
         ground = plane.to_ground(feet) if plane is not None else None
         persons = _persons(tracks, self._person)
-        grounded, noise = None, UNKNOWN_NOISE
-        if plane is not None:
-            grounded = people_of(tracks, keys, persons, plane)
-            self._stillness, noise = step_stillness(self._stillness, grounded.people, pts_s)
+        grounded, noise, heights = None, UNKNOWN_NOISE, None
+        if plane is not None and self._blend is not None:
+            found = people_of(tracks, keys, persons, plane)
+            self._stillness, noise = step_stillness(self._stillness, found.people, pts_s)
+            grounded = self._blend.join(found, tracks, scene, pts_s)
+            heights = self._blend.heights_px(scene.size_px)
         return View(
             site=self._site,
             tracks=tracks,
@@ -115,9 +122,10 @@ class Analysis:
             inside={zone.id: zone.holds(feet, ground) for zone in self._site.zones},
             persons=persons,
             grounded=grounded,
+            heads=self._heads.last(scene.heads, pts_s) if plane is None else None,
             density_factor=self.density_factor,
             noise=noise,
-            person_px=self._lens.of(size_px),
+            person_px=heights,
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:
@@ -137,34 +145,6 @@ class Analysis:
                 )
             counts[zone.id] = found
         return counts
-
-
-class _Lens:
-    """How tall people are in the picture, once its size is known."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._size: tuple[int, int] | None = None
-        self._heights: HeightsPx | None = None
-
-    def of(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
-        if size_px != self._size:
-            self._size, self._heights = size_px, self._made(size_px)
-        return self._heights
-
-    def _made(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
-        if size_px is None or self._site.ground is None:
-            return None
-        width, height = size_px
-        pinhole = Pinhole.from_plane(self._site.ground, width / height)
-        if pinhole is None:
-            return None
-
-        def heights(ground: Floats) -> Floats:
-            # Who stands where the camera does not see has no height there.
-            return np.nan_to_num(pinhole.person_px(ground, height))
-
-        return heights
 
 
 def _bound(index: int, rule: AnyRule, setting: Setting, camera: str) -> Watcher:

@@ -107,10 +107,14 @@ class HttpConfig(Section):
 
 
 class ModelConfig(Section):
-    """The detector and where it runs."""
+    """The detector, the head counter, and where they run."""
 
     detector: str = Field(
         "nanodet-g-416-int8", description="Name from `sharpeyes models list`, or a TOML manifest's path."
+    )
+    density: str | None = Field(
+        "heads-448-int8",
+        description="Counts heads where crowds are watched: a name or a manifest's path; null: nothing does.",
     )
     threshold: float = Field(0.35, gt=0, lt=1, description="Detections below this score start no track.")
     providers: tuple[str, ...] = Field(

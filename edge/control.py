@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.costs import CostMeter, Stream
-from edge.floors import tasks_of
+from edge.floors import counts_heads, tasks_of
 from streams.activity import Activity
 from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
@@ -151,7 +151,7 @@ def demand_of(
         open_incident=reading.open_incident,
         moving_tracks=reading.moving_tracks,
         tiles=camera.detail == "high",
-        density=any(rule.kind == "crowd.density" for rule in camera.rules),
+        density=counts_heads(camera),
         calm=gated and reading.trusted and reading.activity == "idle" and not reading.attention,
     )
 

@@ -17,10 +17,10 @@ from edge.errors import EdgeError
 from edge.sections import Section
 from streams.demand import CameraCost
 
-Stage = Literal["demux", "keyframe", "decode", "look", "tiles"]
-"""Reading a packet, decoding a keyframe alone, decoding a picture, analysing a picture, and what that costs
-more where the picture is looked at from closer, too."""
-STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look", "tiles")
+Stage = Literal["demux", "keyframe", "decode", "look", "tiles", "density"]
+"""Reading a packet, decoding a keyframe alone, decoding a picture, analysing a picture, what that costs
+more where the picture is looked at from closer, too, and counting the heads in a picture."""
+STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look", "tiles", "density")
 SourceKind = Literal["rtsp", "http", "file", "sim"]
 SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
     "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "file": "file", "sim": "sim",
@@ -39,9 +39,17 @@ _MEMORY: Final[Mapping[Stage, float]] = {
     "decode": 250.0,
     "look": 30.0,
     "tiles": 30.0,
+    "density": 30.0,
 }
 """Calls after which a change has gone into the average by 63 %: some ten seconds of each."""
-_ENOUGH: Final[Mapping[Stage, int]] = {"demux": 100, "keyframe": 3, "decode": 50, "look": 10, "tiles": 10}
+_ENOUGH: Final[Mapping[Stage, int]] = {
+    "demux": 100,
+    "keyframe": 3,
+    "decode": 50,
+    "look": 10,
+    "tiles": 10,
+    "density": 10,
+}
 """Calls from which a camera's own figure is believed."""
 
 Ms = Annotated[float, Field(ge=0, le=60_000)]
@@ -98,10 +106,15 @@ class CostTable(Section):
     motion_ms: Ms = Field(description="Comparing a picture with the one before.")
     motion_fps: float = Field(5.0, gt=0, description="How often that is done while decoding.")
     look_ms: Mapping[str, Ms] = Field(description="Inference and analysis by detector; `other` for others.")
+    density_ms: Mapping[str, Ms] = Field(
+        {"other": 14.0}, description="Counting a picture's heads by model; `other` for others."
+    )
     node_ms_per_s: Ms = Field(description="What a node uses beside its cameras.")
 
-    def unit_ms(self, stage: Stage, stream: Stream, detector: str) -> float:
-        """Milliseconds of one call of a stage."""
+    def unit_ms(self, stage: Stage, stream: Stream, detector: str, density: str | None = None) -> float:
+        """Milliseconds of one call of a stage; without a head counter, counting costs nothing."""
+        if stage == "density":
+            return 0.0 if density is None else _of(self.density_ms, density)
         if stage in ("look", "tiles"):
             return _of(self.look_ms, detector) * (TILES_LOOKS if stage == "tiles" else 1.0)
         if stage == "demux":
@@ -168,11 +181,12 @@ class CostMeter:
     Args:
         table: costs before anything is measured.
         detector: name of the model.
+        density: name of the head counter; None without one.
     """
 
-    def __init__(self, table: CostTable, detector: str) -> None:
+    def __init__(self, table: CostTable, detector: str, density: str | None = None) -> None:
         self.table = table
-        self.detector = detector
+        self.detector, self.density = detector, density
         self._lock = Lock()
         self._averages: dict[tuple[str, Stage], _Average] = {}
         self._streams: dict[str, Stream] = {}
@@ -220,7 +234,7 @@ class CostMeter:
                 stream = self._streams.get(camera_id)
                 if stream is None or average.calls < _ENOUGH[stage]:
                     continue
-                if default := self.table.unit_ms(stage, stream, self.detector):
+                if default := self.table.unit_ms(stage, stream, self.detector, self.density):
                     ratios[stage].append(average.ms / default)
         return {stage: sorted(seen)[len(seen) // 2] if seen else 1.0 for stage, seen in ratios.items()}
 
@@ -230,7 +244,7 @@ class CostMeter:
             average = self._averages.get((camera_id, stage))
             if average is not None and average.calls >= _ENOUGH[stage]:
                 return average.ms
-        return self.table.unit_ms(stage, stream, self.detector) * factor
+        return self.table.unit_ms(stage, stream, self.detector, self.density) * factor
 
     def cost(
         self, camera_id: str, stream: Stream, *, factors: Mapping[Stage, float] | None = None
@@ -250,6 +264,7 @@ class CostMeter:
             decode_ms_per_s=unit["decode"] * stream.fps,
             look_ms=unit["look"],
             tiles_ms=unit["tiles"],
+            density_ms=unit["density"],
         )
 
     def measured(self) -> CostTable:
@@ -261,6 +276,7 @@ class CostMeter:
             "decode_ms_per_mp": factors["decode"],
             "keyframe_ms_per_mp": factors["keyframe"],
             "look_ms": factors["look"],
+            "density_ms": factors["density"],
         }
         values = self.table.model_dump()
         for name, factor in scaled.items():

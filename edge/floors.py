@@ -54,3 +54,8 @@ def tasks_of(camera: CameraConfig) -> tuple[Task, ...]:
     """A camera's tasks, in the order of its rules; never empty."""
     tasks = (Task(rule.kind, rule.subject, rule.floor) for rule in camera.rules)
     return tuple(tasks) or (Task(VIEW, camera.id, FLOOR_FPS[VIEW]),)
+
+
+def counts_heads(camera: CameraConfig) -> bool:
+    """Whether a camera watches crowds, so that heads are counted there."""
+    return any(rule.kind.startswith("crowd.") for rule in camera.rules)

@@ -29,10 +29,11 @@ WINDOW_M = 1.5
 """How far to each side the ground is looked at to tell how dense it is there."""
 
 FARTHEST_M = 100.0
-SPLIT_M2 = 1.0
-"""Cells that cover more ground become several points: none may stand for a whole disc of the worst cell."""
+SPLIT_M = 0.35
+"""Cells that are longer on the ground become several points: the worst cell's disc has a radius of 1.13 m,
+and whole rows of cells that fall in or out of it would shake its density."""
 
-_SPLIT_MOST = 6
+_SPLIT_MOST = 8
 _NEIGHBOUR_M = 2.0
 _LEAST = 1e-4
 
@@ -80,7 +81,7 @@ class Raster:
         most = np.array([rows, columns])[:, None, None]
         height = camera.person_height(middle.reshape(-1, 2)).reshape(rows, columns)
         small = np.where(np.isfinite(height), _ramp(-height, -LARGE, -SMALL), 1.0)
-        points, cell, share = _parts(camera, area)
+        points, cell, share = _parts(camera, area, steps)
         return cls(area, np.clip(np.ceil(reach), 1, most).astype(np.int64), small, points, cell, share)
 
     def density(self, counts: ArrayLike) -> Floats:
@@ -199,17 +200,18 @@ def _areas(corners: Floats) -> Floats:
     return areas
 
 
-def _parts(camera: Pinhole, area: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
-    """Points, their cells and shares: one for a small cell, k x k for one that covers much ground."""
+def _parts(camera: Pinhole, area: Floats, steps: Floats) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """Points, their cells and shares: one for a small cell, several for one that is long or wide."""
     rows, columns = area.shape
-    split = np.clip(np.ceil(np.sqrt(area / SPLIT_M2)), 1, _SPLIT_MOST).astype(np.int64)
+    split = np.clip(np.ceil(np.nan_to_num(steps) / SPLIT_M), 1, _SPLIT_MOST).astype(np.int64)
     points, cells, shares = [], [], []
-    for k in range(1, int(split.max(initial=1)) + 1):
-        cell = np.flatnonzero((split == k) & (area > 0))
-        offsets = np.stack(np.meshgrid(*[(np.arange(k) + 0.5) / k] * 2), axis=2).reshape(-1, 2)
+    for high, wide in np.unique(split.reshape(2, -1), axis=1).T.tolist():
+        cell = np.flatnonzero((split[0] == high) & (split[1] == wide) & (area > 0))
+        x, y = (np.arange(wide) + 0.5) / wide, (np.arange(high) + 0.5) / high
+        offsets = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
         corner = np.column_stack((cell % columns, cell // columns))
         at = (corner[:, None, :] + offsets[None, :, :]).reshape(-1, 2) / (columns, rows)
         points.append(camera.to_ground_at(at))
-        cells.append(np.repeat(cell, k * k))
-        shares.append(np.full(len(cell) * k * k, 1 / k**2))
+        cells.append(np.repeat(cell, wide * high))
+        shares.append(np.full(len(cell) * wide * high, 1 / (wide * high)))
     return np.concatenate(points), np.concatenate(cells), np.concatenate(shares)

@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from edge.analysis import ZoneCount
+from edge.census import Census
 from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.events import Event, EventContext, EventDraft
+from edge.floors import counts_heads
 from edge.identifiers import Uuid7
 from edge.opening import address, source_options
 from edge.people import People
 from edge.watch import CameraWatch
+from models.density import DensityModel
 from models.detector import Detector
 from models.tracker import Tracker
 from streams.decode import DecodedPicture, Decoder
@@ -87,7 +90,20 @@ def open_clip(camera: CameraConfig) -> PacketSource:
     return open_source(address(camera), source_options(camera, realtime=False))
 
 
-def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector: Detector) -> Iterator[Step]:
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What looks at a clip.
+
+    Attributes:
+        detector: finds the objects.
+        density: counts heads where people hide each other; None: only detections count.
+    """
+
+    detector: Detector
+    density: DensityModel | None = None
+
+
+def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: Models) -> Iterator[Step]:
     """Analyse a camera's source to its end, at the camera's rate, without dropping a picture.
 
     Ids come from a fixed seed and times from the clip, so that two runs give the same bytes.
@@ -96,7 +112,7 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
         camera: its source is the clip.
         node: who speaks.
         model: its threshold.
-        detector: finds the objects.
+        models: what looks; heads are counted in every picture.
 
     Yields:
         A step for each analysed picture; the last one ends what is open.
@@ -109,7 +125,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
     new_id = Uuid7(lambda: now, randbits)
     context = EventContext(node.id, node.district, new_id, camera.id, camera.place, randbits)
     tracker = Tracker(model.threshold, np.random.default_rng(_SEED))
-    watch = CameraWatch(camera, detector, context, tracker, new_id)
+    watch = CameraWatch(camera, models.detector, context, tracker, new_id)
+    census = Census(models.density, frozenset({camera.id} if counts_heads(camera) else ()))
     gate, timeline, number = RateGate(camera.analysed_fps), Timeline(), _Numbered()
     pts_s = 0.0
     with closing(open_clip(camera)) as source:
@@ -119,8 +136,9 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, detector
             if not gate.admit(pts_s):
                 continue
             now = EPOCH + timedelta(seconds=pts_s)
-            size_px = (decoded.picture.width, decoded.picture.height)
-            drafts = watch.update(detector.detect(decoded.picture), pts_s, now, size_px)
+            found = models.detector.detect(decoded.picture)
+            scene = census.look(camera.id, decoded.picture, pts_s, every_look=True, dense=watch.dense)
+            drafts = watch.update(found, pts_s, now, scene)
             done = min(1.0, pts_s / length_s) if length_s else None
             yield Step(pts_s, done, watch.zones, number(drafts), watch.people)
     yield Step(pts_s, 1.0, {}, number(watch.close(now)), looked=False)

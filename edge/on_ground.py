@@ -24,10 +24,12 @@ class Grounded:
     Attributes:
         people: on the ground.
         rows: (n,) row of each in the look's tracks; `LOOSE` for points without one.
+        shared: standard error that all points without a track have in common, as a fraction of them.
     """
 
     people: People
     rows: NDArray[np.intp]
+    shared: float = 0.0
 
 
 def people_of(

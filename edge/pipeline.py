@@ -8,8 +8,10 @@ from typing import Protocol
 
 import structlog
 
+from edge.census import Census
 from edge.events import EventDraft
 from edge.metrics import Metrics
+from edge.scene import Scene
 from edge.sight import Glance
 from edge.spent import Spent
 from edge.watch import CameraWatch
@@ -62,6 +64,10 @@ class Attention(Protocol):
         """Tell what a picture has taken, and how old it was afterwards."""
         ...
 
+    def counted(self, camera_id: str, spent: Spent) -> None:
+        """Tell what counting heads in a picture has taken, which `looked` is not told of."""
+        ...
+
 
 class Pipeline:
     """Analyses frames one after the other until told to stop. One camera's failure stays its own.
@@ -78,6 +84,7 @@ class Pipeline:
         save: Callable[[Sequence[EventDraft]], None],
         metrics: Metrics,
         *,
+        census: Census,
         attention: Attention,
         clock: Clock,
     ) -> None:
@@ -87,6 +94,7 @@ class Pipeline:
         self._watches = watches
         self._save = save
         self._metrics = metrics
+        self._census = census
         self._attention = attention
         self._clock = clock
         self._tally = Tally()
@@ -127,10 +135,12 @@ class Pipeline:
 
     def _analyse(self, glance: Glance, detections: Detections, before: Spent) -> None:
         frame = glance.frame
-        watch, began = self._watches[frame.camera_id], _Mark(self._clock)
+        watch = self._watches[frame.camera_id]
         try:
-            size_px = (frame.picture.width, frame.picture.height)
-            drafts = watch.update(detections, frame.pts_s, frame.seen_utc, size_px)
+            scene, seen = self._scene(frame, dense=watch.dense)
+            before = Spent(before.host_s + seen.host_s, before.cpu_ms + seen.cpu_ms)
+            began = _Mark(self._clock)
+            drafts = watch.update(detections, frame.pts_s, frame.seen_utc, scene)
         except Exception as exc:  # noqa: BLE001 - as above
             self._failed(frame, exc)
             return
@@ -143,6 +153,25 @@ class Pipeline:
         if drafts:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)
+
+    def _scene(self, frame: Frame, *, dense: bool) -> tuple[Scene, Spent]:
+        """Heads and motion, where they are due, and what belongs to the look of what that took.
+
+        A count has a period of its own, so that its cost is booked apart.
+        """
+        service = self._attention.service(frame.camera_id)
+        every_look = service is not None and service.density
+        due = self._census.due(frame.camera_id, frame.pts_s, every_look=every_look)
+        began = _Mark(self._clock)
+        scene = self._census.look(
+            frame.camera_id, frame.picture, frame.pts_s, every_look=every_look, dense=dense
+        )
+        spent = _Mark(self._clock).since(began)
+        if not due:
+            return scene, spent
+        self._metrics.observe_stage(self._census.name, "density", spent.host_s)
+        self._attention.counted(frame.camera_id, spent)
+        return scene, Spent(0.0, 0.0)
 
     def _failed(self, frame: Frame, exc: Exception) -> None:
         self.failures[frame.camera_id] += 1

@@ -21,12 +21,14 @@ class ZoneStatus:
         count: persons whose foot point is inside.
         density_mean_per_m2: persons per m2 of walkable ground; None where the camera is not calibrated.
         density_worst_cell_per_m2: the same in the worst 4 m2 cell.
+        count_stderr: standard error of the count in persons.
     """
 
     id: str
     count: int
     density_mean_per_m2: float | None = None
     density_worst_cell_per_m2: float | None = None
+    count_stderr: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class CameraStatus:
         incidents: kinds of the open incidents, with their zones, as `kind/zone`.
         calibrated: whether the camera has a ground plane.
         decoder: `software`, or the kind of device that decodes; None before the first opening.
+        unavailable: why rules could not be judged at the last look, by `kind/zone`.
     """
 
     id: str
@@ -69,6 +72,7 @@ class CameraStatus:
     incidents: tuple[str, ...]
     calibrated: bool
     decoder: str | None = None
+    unavailable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class NodeStatus:
         events_published: events acknowledged since the start.
         cameras: in the configuration's order.
         profile: which thresholds hold, as the centre has said.
+        density: name of the model that counts heads; None where no camera watches crowds, or it is off.
     """
 
     id: str
@@ -100,6 +105,7 @@ class NodeStatus:
     events_published: int
     cameras: tuple[CameraStatus, ...]
     profile: Profile = "usual"
+    density: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

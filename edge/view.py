@@ -1,7 +1,8 @@
 """What one look shows a rule: tracks, people on the ground, and the places of the site."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from edge.on_ground import LOOSE, Grounded
 from edge.people import People
 from edge.pressure import Noise
 from edge.site import Site
+from models.density import HeadMap
 from models.detections import Tracks
 
 MAX_BOXES = 64
@@ -36,6 +38,7 @@ class View:
         inside: by zone id, (n,) which tracks stand in it.
         persons: (n,) which tracks are people.
         grounded: people on the ground; None where the camera is not calibrated.
+        heads: how many are where in the picture, where that is known and the camera is not calibrated.
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
@@ -48,6 +51,7 @@ class View:
     inside: Mapping[str, NDArray[np.bool_]]
     persons: NDArray[np.bool_]
     grounded: Grounded | None = None
+    heads: HeadMap | None = None
     density_factor: float = 1.0
     noise: Noise = UNKNOWN_NOISE
     person_px: HeightsPx | None = None
@@ -111,21 +115,45 @@ class View:
             return None
         key = (zone_id, cell_m2)
         if key not in self._measured:
-            self._measured[key] = zone_density(self.people_in(zone_id), floor, cell_m2)
+            found = zone_density(self.people_in(zone_id), floor, cell_m2)
+            members = self.members_of(zone_id)
+            mean = math.hypot(found.stderr_per_m2, self._common(members) / floor.area_m2)
+            per_m2, of_cell = found.worst.density_per_m2, members[found.worst.members]
+            held = float(self.grounded.people.weight[of_cell].sum())
+            common = self._common(of_cell) * per_m2 / held if held > 0 else 0.0
+            worst = replace(found.worst, stderr_per_m2=math.hypot(found.worst.stderr_per_m2, common))
+            self._measured[key] = replace(found, stderr_per_m2=mean, worst=worst)
         return self._measured[key]
+
+    def _common(self, members: Rows) -> float:
+        """Standard error in persons that the points without a track among some have in common."""
+        if self.grounded is None or self.grounded.shared == 0:
+            return 0.0
+        loose = members[self.grounded.rows[members] == LOOSE]
+        return self.grounded.shared * float(self.grounded.people.weight[loose].sum())
 
     def count(self, zone_id: str) -> float:
         """Persons in a zone, expected."""
-        if self.grounded is None or self.site.zone(zone_id).floor is None:
-            return float(len(self.rows_in(zone_id)))
-        return self.people_in(zone_id).count
+        return self._counted(zone_id)[0]
 
     def count_stderr(self, zone_id: str) -> float:
         """Standard error of `count` in persons."""
-        if self.grounded is None or self.site.zone(zone_id).floor is None:
-            scores = np.clip(self.tracks.scores[self.rows_in(zone_id)].astype(np.float64), 0.0, 1.0)
-            return float(np.sqrt((scores * (1 - scores)).sum()))
-        return self.people_in(zone_id).count_stderr
+        return self._counted(zone_id)[1]
+
+    def _counted(self, zone_id: str) -> tuple[float, float]:
+        zone = self.site.zone(zone_id)
+        if self.grounded is not None and zone.floor is not None:
+            people, members = self.people_in(zone_id), self.members_of(zone_id)
+            return people.count, math.hypot(people.count_stderr, self._common(members))
+        rows = self.rows_in(zone_id)
+        scores = np.clip(self.tracks.scores[rows].astype(np.float64), 0.0, 1.0)
+        seen, error = float(len(rows)), float(np.sqrt((scores * (1 - scores)).sum()))
+        if self.heads is None:
+            return seen, error
+        # Without ground nothing tells how close people stand; who hides others is told by what is missing.
+        inside = _cells_in(self.heads.counts.shape, zone.polygon)
+        heads, doubt = self.heads.count(inside), self.heads.stderr(inside)
+        return (heads, doubt) if heads - seen > doubt else (seen, error)
 
     def tracks_of(self, members: Rows) -> Rows:
         """Rows of the tracks behind some of `people`, who may have none."""
@@ -149,3 +177,11 @@ class View:
     def surest(self, rows: Rows) -> float:
         """Highest score of these tracks, at least one: 0 to 1."""
         return min(max(float(self.tracks.scores[rows].max()), 0.0), 1.0)
+
+
+def _cells_in(shape: tuple[int, ...], polygon: Floats) -> NDArray[np.bool_]:
+    """Which cells of a map have their middle in a polygon of the picture: (h, w)."""
+    rows, columns = shape
+    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    inside = points_in_polygon(np.column_stack((x.ravel(), y.ravel())), polygon)
+    return np.asarray(inside.reshape(rows, columns), np.bool_)

@@ -12,6 +12,7 @@ from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_e
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
 from edge.people import People
+from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from models.detections import Detections
 from models.detector import Detector
@@ -74,7 +75,7 @@ class CameraWatch:
         detections: Detections,
         pts_s: float,
         utc: datetime,
-        size_px: tuple[int, int] | None = None,
+        scene: Scene = UNKNOWN,
     ) -> list[EventDraft]:
         """What one picture changes.
 
@@ -82,11 +83,11 @@ class CameraWatch:
             detections: of this picture, low scores included.
             pts_s: the picture's time on the camera's clock, above the last one's.
             utc: wall time of the picture, for labels.
-            size_px: the picture's width and height; None where they are not known.
+            scene: what else the picture shows.
         """
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
-        look = self._analysis.update(tracks, pts_s, size_px)
+        look = self._analysis.update(tracks, pts_s, scene)
         self.zones = dict(look.zones)
         self.people = look.people
         self.unavailable = dict(look.unavailable)
@@ -97,6 +98,11 @@ class CameraWatch:
         self.open_incidents = self._incidents.open
         self.attend(self.attention)
         return self._drafts(changes)
+
+    @property
+    def dense(self) -> bool:
+        """Whether people could not be followed singly at the last look."""
+        return self._analysis.dense
 
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Shortfall, Tier
-from streams.service import LADDER_FPS, PACE_SLACK, PACES_S, SHED, Service
+from streams.service import DENSITY_PERIOD_S, LADDER_FPS, PACE_SLACK, PACES_S, SHED, Service
 
 LAST_RESORT: Final = 1.12
 """Keyframes and floors that are held may use this multiple of the capacity before they are given up."""
@@ -45,6 +45,7 @@ PROTECTED: Final = 8
 _SPACING: Final = 1.3
 # Rungs closer than this to the wanted rate are left out, and each rung's value per cost is at least so much
 # less than the rung below has: more than STICKINESS, so that no camera keeps two rungs more than its equal.
+COUNTS_FPS: Final = 1 / DENSITY_PERIOD_S
 _EPS: Final = 1e-9
 _LATER: Final = 2.0**18
 # Above all bits of a safety key. Floors of calm cameras come before the others': they cost next to nothing,
@@ -80,6 +81,9 @@ class _Table:
         priced = [costs[id_] for id_ in self.ids]
         paid = _columns(map(_PAID, priced), 6)
         self.demux, self.keyframe, self.decode, self.look, self.tiles_ms, self.density_ms = paid
+        # Heads counted a second where that is granted no oftener: on keyframes alone, at a rate, and idle.
+        self.counts = np.minimum(np.stack((self.keyframe_fps, self.wanted, self.idle_fps)), COUNTS_FPS)
+        self.count_ms = self.density * self.density_ms
         self.reserve = self._reserve(rows[12])
         lane = np.array([cost.lane_ms for cost in priced], np.float64)
         self.lane = np.where(np.isnan(lane), self.look, lane)
@@ -109,7 +113,8 @@ class _Table:
         looks = np.minimum(self.floor, self.wanted) - self.keyframe_fps
         looking = np.where(self.protected, np.maximum(usual - self.share, 0.0), usual)
         decoding = np.where(self.decoded > self.share, self.decoded * ~self.protected, looking)
-        ms = decoding * np.maximum(self.decode - self.keyframe, 0.0) + looking * looks * self.look
+        ms = decoding * np.maximum(self.decode - self.keyframe, 0.0)
+        ms += looking * (looks * self.look + (self.counts[1] - self.counts[0]) * self.count_ms)
         reserve: Floats = np.where(looks > _EPS, ms, 0.0)
         return reserve
 
@@ -211,7 +216,8 @@ def _value_key(ratio: Floats, rung: int) -> Floats:
 def _keyframe_steps(table: _Table) -> _Column:
     zero = np.zeros(len(table.ids))
     looks = table.share * table.keyframe_fps + (1 - table.share) * table.idle_fps
-    cpu = table.demux + table.keyframe * table.paces[0] + looks * table.look
+    counts = table.share * table.counts[0] + (1 - table.share) * table.counts[2]
+    cpu = table.demux + table.keyframe * table.paces[0] + looks * table.look + counts * table.count_ms
     key = _safety_key(table, 0, table.held_any, table.shed_s)
     return zero + 1, key, zero, table.held_any, zero, cpu, looks
 
@@ -229,7 +235,8 @@ def _rate_steps(table: _Table) -> list[_Column]:
         there = (level > below + _EPS) & ((level == table.wanted) | (level * _SPACING < table.wanted))
         looks = table.share * (level - below)
         decode = table.decoded * np.maximum(table.decode - table.keyframe * table.paces[0], 0)
-        cpu = np.where(decoded, 0, decode) + looks * table.look
+        counting = table.share * (table.counts[1] - table.counts[0]) * table.count_ms
+        cpu = np.where(decoded, 0, decode + counting) + looks * table.look
         held = np.where(table.held_fps >= level - _EPS, table.held_any, 0.0)
         ratio = weight * np.log((1 + level) / (1 + below)) / np.maximum(cpu, _EPS)
         best = np.where(there, np.minimum(best / _SPACING, ratio), best)
@@ -288,6 +295,7 @@ class _Grants:
         self._below_floor = np.zeros(n, np.bool_)
         self._extra_ms = np.zeros(n)
         self._reserve = table.reserve
+        self._counts = table.counts * np.stack((table.share, table.share, 1 - table.share))
         self._lane_ms, self._rests = table.lane, 1 - table.decoded
         self._lane_share = np.divide(table.lane, table.look, out=np.ones(n), where=table.look > 0)
 
@@ -324,7 +332,9 @@ class _Grants:
     def _prices(self, tier: Tier, camera: Ints, cpu: Floats, looks: Floats) -> tuple[Floats, Floats]:
         """CPU and lane, in milliseconds a second, of each step of a tier."""
         if tier in (Tier.TILES, Tier.DENSITY):
-            cpu = cpu * self.looks[camera]
+            paid = self._counts[:, camera] if tier == Tier.DENSITY else np.zeros((3, len(camera)))
+            active = np.where(self.fps[camera] > 0, paid[1], paid[0])
+            cpu = cpu * np.maximum(self.looks[camera] - active - paid[2], 0.0)
             return cpu, cpu * self._lane_share[camera]
         if tier == Tier.PACE:  # where everything is decoded anyway, keyframes cost nothing
             return cpu * np.where(self.fps[camera] > 0, self._rests[camera], 1.0), cpu * 0.0

@@ -119,7 +119,8 @@ class CameraCost:
         look_ms: inference and analysis of one picture.
         lane_ms: how long that occupies the inference lane; None: `look_ms`. Less on an accelerator.
         tiles_ms: what tiles add to a look.
-        density_ms: what a density estimate adds to a look; the estimates of its own period are not counted.
+        density_ms: what an estimate of density adds to a look. One each `DENSITY_PERIOD_S` is part of the
+            floor where a rule needs density; more of them are granted beside.
     """
 
     demux_ms_per_s: float

@@ -25,7 +25,7 @@ function drawNode() {
   byId("node").replaceChildren(
     fact(word("camerasUp"), `${up} / ${cameras.length}`, up === cameras.length ? "good" : "bad"),
     fact(word("analysed"), `${number(fps)} ${word("perSecond")}`),
-    fact(word("detector"), `${node.detector}, ${word("provider")} ${node.provider.replace("ExecutionProvider", "")}`),
+    fact(word("detector"), `${[node.detector, node.density].filter(Boolean).join(" + ")}, ${word("provider")} ${node.provider.replace("ExecutionProvider", "")}`),
     fact(word("redis"), `${node.redis} (${word(node.redis_up ? "up" : "down")})`, node.redis_up ? "good" : "bad"),
     fact(word("published"), `${number(node.events_published)}, ${number(node.outbox_pending)} ${word("waiting")}`),
     fact(word("uptime"), duration(node.uptime_s)),
@@ -43,7 +43,9 @@ function zoneTable(camera) {
     const line = cell("tr");
     const density = [zone.density_mean_per_m2, zone.density_worst_cell_per_m2];
     const values = camera.calibrated ? density.map((d) => (d === null ? "–" : number(d, 2))) : [];
-    line.append(cell("td", zone.id), ...[number(zone.count), ...values].map((value) => cell("td", value, "number")));
+    const doubt = zone.count_stderr >= 0.5 ? ` ± ${number(zone.count_stderr, 0)}` : "";
+    const people = `${number(zone.count)}${doubt}`;
+    line.append(cell("td", zone.id), ...[people, ...values].map((value) => cell("td", value, "number")));
     table.append(line);
   }
   return table;
@@ -76,6 +78,10 @@ function cameraCard(camera) {
   }
   if (camera.zones.length) card.append(zoneTable(camera));
   if (!camera.calibrated) card.append(cell("p", word("uncalibrated"), "quiet"));
+  for (const [rule, reason] of Object.entries(camera.unavailable)) {
+    const [kind, zone] = rule.split("/");
+    card.append(cell("p", `${typeName(kind)} · ${zone}: ${word("notJudged")} (${reason})`, "quiet"));
+  }
   card.append(cell("p", footing(camera), "quiet foot"), cell("p", camera.source, "quiet source"));
   return card;
 }

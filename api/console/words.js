@@ -38,6 +38,7 @@ const WORDS = {
   mean: ["mean /m²", "平均 /m²"],
   worst: ["worst /m²", "最密 /m²"],
   uncalibrated: ["no ground plane: density unknown", "未标定地面：不计算密度"],
+  notJudged: ["not judged", "未判定"],
   drops: ["skipped", "未分析"],
   reconnects: ["reconnects", "重连"],
   open: ["open", "未结束"],

@@ -8,7 +8,7 @@ from benchmarks import scenes
 from edge.config import ModelConfig, NodeConfig
 from edge.envelope import IncidentData
 from edge.events import Event
-from edge.offline import Step, analyse
+from edge.offline import Models, Step, analyse
 from models.detector import Detector
 from models.zoo import load_detector
 from streams.sim.spec import SceneSpec
@@ -32,7 +32,7 @@ def _clips_of_their_own(tmp_path_factory):
 
 def look(detector: Detector, spec: SceneSpec, rules) -> tuple[scenes.Clip, list[Step]]:
     clip = scenes.clip(spec)
-    return clip, list(analyse(scenes.camera(clip, rules), NodeConfig(), ModelConfig(), detector))
+    return clip, list(analyse(scenes.camera(clip, rules), NodeConfig(), ModelConfig(), Models(detector)))
 
 
 def told(steps: list[Step]) -> list[tuple[float, Event]]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from edge import scene as seen
 from edge.analysis import Analysis, Look
 from edge.config import CameraConfig
 from edge.envelope import fits_measure
@@ -79,7 +80,7 @@ def tracks(crowd: Crowd, scores: Sequence[float] | None = None) -> Tracks:
 def looks(watch: Analysis, scene: Scene, seconds: float, fps: float, start_s: float = 0.0) -> list[Look]:
     """Look at a scene so often a second."""
     times = start_s + np.arange(round(seconds * fps)) / fps
-    return [watch.update(tracks(scene(t)), float(t), SIZE_PX) for t in times]
+    return [watch.update(tracks(scene(t)), float(t), seen.Scene(SIZE_PX)) for t in times]
 
 
 def play(rule: dict, scene: Scene, seconds: float, fps: float, **more: object) -> list[tuple[float, Change]]:
@@ -90,10 +91,10 @@ def play(rule: dict, scene: Scene, seconds: float, fps: float, **more: object) -
     incidents = Incidents("gate", policies(config), lambda: f"i{next(numbers)}")
     told = []
     for t in np.arange(round(seconds * fps)) / fps:
-        look = watch.update(tracks(scene(float(t))), float(t), SIZE_PX)
-        for seen in look.observations:
-            assert all(map(fits_measure, seen.measures)), seen.measures
-            assert np.isfinite(list(seen.measures.values())).all()
+        look = watch.update(tracks(scene(float(t))), float(t), seen.Scene(SIZE_PX))
+        for one in look.observations:
+            assert all(map(fits_measure, one.measures)), one.measures
+            assert np.isfinite(list(one.measures.values())).all()
         changes = incidents.update(look.observations, float(t), EPOCH + timedelta(seconds=float(t)))
         told += [(float(t), change) for change in changes]
     return told

@@ -29,9 +29,10 @@ CAMERA = CameraStatus(
     frame_age_s=0.12,
     frames={"decoded": 250, "gated": 200, "superseded": 1, "expired": 0, "delivered": 49, "waiting": 0},
     reconnects=0,
-    zones=(ZoneStatus("plaza", 41, 2.1, 4.3),),
+    zones=(ZoneStatus("plaza", 41, 2.1, 4.3, 1.6),),
     incidents=("crowd.density/plaza",),
     calibrated=True,
+    unavailable={"crowd.pressure/plaza": "too small"},
 )
 
 STATUS = NodeStatus(
@@ -45,6 +46,7 @@ STATUS = NodeStatus(
     redis_up=True,
     outbox_pending=0,
     events_published=3,
+    density="heads-448-int8",
     cameras=(CAMERA, replace(CAMERA, id="gate-3", state="retrying", error="no route", frame_age_s=None)),
 )
 

@@ -47,8 +47,15 @@ async def test_cameras_in_order(http: httpx.AsyncClient) -> None:
     cameras = (await http.get("/cameras")).json()
     assert [camera["id"] for camera in cameras] == ["gate-2", "gate-3"]
     assert cameras[0]["zones"] == [
-        {"id": "plaza", "count": 41, "density_mean_per_m2": 2.1, "density_worst_cell_per_m2": 4.3}
+        {
+            "id": "plaza",
+            "count": 41,
+            "density_mean_per_m2": 2.1,
+            "density_worst_cell_per_m2": 4.3,
+            "count_stderr": 1.6,
+        }
     ]
+    assert cameras[0]["unavailable"] == {"crowd.pressure/plaza": "too small"}
     assert cameras[0]["frames"]["gated"] == 200
     assert cameras[1]["error"] == "no route"
 
@@ -74,6 +81,7 @@ async def test_node_line(http: httpx.AsyncClient) -> None:
         "outbox_pending": 0,
         "events_published": 3,
         "profile": "usual",
+        "density": "heads-448-int8",
     }
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge.costs import STAGES, CostError, CostMeter, CostTable, Stage, Stream, load_table, save_table
 
 DETECTOR = "nanodet-g-416-int8"
+HEADS = "heads-448-int8"
 TABLE = CostTable(
     machine="a test's",
     demux_ms={"rtsp": 0.3, "http": 0.3, "file": 0.1, "sim": 1.0},
@@ -30,7 +31,7 @@ def test_the_table_that_ships_knows_every_stage_and_names_its_machine() -> None:
     assert table.machine
     for kind in ("rtsp", "http", "file", "sim"):
         stream = Stream(kind=kind)
-        assert all(table.unit_ms(stage, stream, DETECTOR) > 0 for stage in STAGES)
+        assert all(table.unit_ms(stage, stream, DETECTOR, HEADS) > 0 for stage in STAGES)
 
 
 def test_costs_grow_with_the_picture_and_the_codec() -> None:
@@ -48,6 +49,15 @@ def test_a_camera_costs_by_the_second_what_its_stages_cost() -> None:
     assert cost.keyframe_ms_per_s == pytest.approx(TABLE.unit_ms("keyframe", HD, DETECTOR) / 2)
     assert cost.decode_ms_per_s == pytest.approx(TABLE.unit_ms("decode", HD, DETECTOR) * 25)
     assert (cost.look_ms, cost.tiles_ms) == (20.0, 30.0)
+
+
+def test_heads_are_counted_at_a_cost_of_their_own() -> None:
+    assert CostMeter(TABLE, DETECTOR).cost("gate", HD).density_ms == 0.0
+    meter = CostMeter(TABLE, DETECTOR, HEADS)
+    assert meter.cost("gate", HD).density_ms == 14.0
+    meter.add("gate", "density", 90.0, 10)
+    assert meter.cost("gate", HD).density_ms == pytest.approx(9.0)
+    assert meter.cost("gate", HD).look_ms == 20.0
 
 
 def test_a_closer_look_is_told_apart_from_the_usual_one() -> None:
@@ -69,7 +79,7 @@ def test_keyframes_that_come_at_every_picture_are_not_all_looked_at() -> None:
 
 def _tell(meter: CostMeter, camera_id: str, factor: float, calls: int = 1000) -> None:
     for stage in STAGES:
-        meter.add(camera_id, stage, TABLE.unit_ms(stage, HD, DETECTOR) * factor * calls, calls)
+        meter.add(camera_id, stage, TABLE.unit_ms(stage, HD, DETECTOR, HEADS) * factor * calls, calls)
 
 
 def test_a_camera_that_was_measured_costs_what_was_measured() -> None:
@@ -89,7 +99,7 @@ def test_a_few_calls_are_not_believed() -> None:
 
 
 def test_what_one_camera_shows_of_the_box_goes_for_those_that_have_shown_nothing() -> None:
-    meter = CostMeter(TABLE, DETECTOR)
+    meter = CostMeter(TABLE, DETECTOR, HEADS)
     for camera_id, factor in (("a", 0.5), ("b", 0.6), ("c", 3.0)):
         meter.seen(camera_id, HD)
         _tell(meter, camera_id, factor)

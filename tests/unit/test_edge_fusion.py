@@ -72,10 +72,22 @@ def test_cells_cover_the_ground_that_they_see() -> None:
     by_cell = np.bincount(RASTER.cell, RASTER.share, ROWS * COLUMNS).reshape(ROWS, COLUMNS)
     np.testing.assert_allclose(by_cell[seen], 1.0)
     assert not by_cell[~seen].any()
-    # a point in the middle of a cell lies below the head that is seen there
-    middle = np.array([[30.5 / COLUMNS, 20.5 / ROWS]])
-    (row,) = np.flatnonzero(RASTER.cell == 20 * COLUMNS + 30)
-    np.testing.assert_allclose(CAMERA.to_image_at(RASTER.points[[row]], HEAD_M), middle, atol=1e-9)
+    # the points of a cell lie below heads that are seen there, evenly about its middle
+    points = RASTER.points[RASTER.cell == 20 * COLUMNS + 30]
+    seen_at = CAMERA.to_image_at(points, HEAD_M)
+    np.testing.assert_allclose(seen_at.mean(axis=0), (30.5 / COLUMNS, 20.5 / ROWS), atol=1e-9)
+    assert (np.abs(seen_at - seen_at.mean(axis=0)) * (COLUMNS, ROWS) < 0.5).all()
+
+
+def test_no_point_stands_for_more_than_a_step() -> None:
+    high, wide = (
+        RASTER.points[RASTER.cell == 8 * COLUMNS + 30],
+        RASTER.points[RASTER.cell == 31 * COLUMNS + 30],
+    )
+    assert len(high) > len(wide)
+    for points in (high, wide):
+        away = np.linalg.norm(points[:, None] - points[None], axis=2) + 9 * np.eye(len(points))
+        assert len(points) == 1 or away.min() <= 0.5
 
 
 def test_the_horizon_is_no_ground() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from edge.census import Census
 from edge.config import CameraConfig
 from edge.events import EventContext
 from edge.identifiers import Uuid7
@@ -101,7 +102,14 @@ def run(script, cameras=("a",), batch: int = 1, service: Service | None = None):
         for k in range(len(script))
     ]
     pipeline = Pipeline(
-        Frames(frames, stop), sight, watches, saved.extend, metrics, attention=attention, clock=SystemClock()
+        Frames(frames, stop),
+        sight,
+        watches,
+        saved.extend,
+        metrics,
+        census=Census(None, frozenset()),
+        attention=attention,
+        clock=SystemClock(),
     )
     pipeline.run(stop)
     said = [(draft.source.rsplit("/", 1)[1], draft.data.phase) for draft in saved]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams.budget import ENTRY, LAST_RESORT, PROTECTED, ROTATE_S, plan
 from streams.demand import DEGRADATION, Allocation, CameraCost, Capacity, Demand, Tier
-from streams.service import FULL, KEYFRAMES, PACE_SLACK, PACES_S, SHED, Service
+from streams.service import DENSITY_PERIOD_S, FULL, KEYFRAMES, PACE_SLACK, PACES_S, SHED, Service
 
 COST = CameraCost(
     demux_ms_per_s=2, keyframe_ms_per_s=5, decode_ms_per_s=115, look_ms=20, tiles_ms=40, density_ms=5
@@ -94,7 +94,9 @@ def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     decoded = demand.decoded if service.fps else 0.0
     keyframes = cost.keyframe_ms_per_s * (keyframe_fps(demand, service) / at if at else 1.0)
     extra = cost.tiles_ms * service.tiles * looks
-    extra += cost.density_ms * service.density * looks
+    rate = 1 / DENSITY_PERIOD_S
+    counts = active * min(max(service.fps, at), rate) + idle * min(demand.idle_fps, demand.wanted_fps, rate)
+    extra += cost.density_ms * demand.density * (looks if service.density else counts)
     decoding = (1 - decoded) * keyframes + decoded * cost.decode_ms_per_s
     return cost.demux_ms_per_s + decoding + looks * cost.look_ms + extra
 

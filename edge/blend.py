@@ -1,0 +1,141 @@
+"""People on the ground at one camera: its tracks, and the last count of heads where they hide each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.fusion import Raster, fuse
+from edge.geometry import Floats
+from edge.ground import GroundPlane
+from edge.on_ground import LOOSE, Grounded
+from edge.people import People
+from edge.pinhole import Pinhole
+from edge.scene import Scene
+from models.density import HeadMap
+from models.detections import Tracks
+from streams.flow import BlockFlow
+from streams.service import DENSITY_PERIOD_S
+
+HEADS_LAST_S = 2.5 * DENSITY_PERIOD_S
+"""An older count of heads says nothing of now: two that are missed in a row are borne."""
+
+DENSE_PEOPLE = 3.0
+"""So many people of the map's make motion worth measuring."""
+
+_HEAD_SHARE = 0.06
+"""How far below the top of a person's box the middle of the head is, as a share of the box."""
+_STEP_S = 0.04
+"""A velocity is turned into one on the ground by where it leads in so long."""
+
+HeightsPx = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Optics:
+    """A camera as a pinhole; all None where the picture's size or the ground is not known, or do not fit."""
+
+    size_px: tuple[int, int] | None = None
+    pinhole: Pinhole | None = None
+    raster: Raster | None = None
+
+
+class Held:
+    """The last count of heads, for as long as it says something."""
+
+    def __init__(self) -> None:
+        self._heads: HeadMap | None = None
+        self._counted_s = 0.0
+
+    def last(self, heads: HeadMap | None, pts_s: float) -> HeadMap | None:
+        """This count, or the one before while that is fresh; None without either.
+
+        Args:
+            heads: of this picture; None where they were not counted.
+            pts_s: camera time.
+        """
+        if heads is not None:
+            self._heads, self._counted_s = heads, pts_s
+        elif not 0 <= pts_s - self._counted_s <= HEADS_LAST_S:
+            self._heads = None
+        return self._heads
+
+
+class Blend:
+    """Puts detections and heads together, picture by picture.
+
+    Attributes:
+        dense: whether the map stood for people at the last look, so that motion is worth measuring.
+    """
+
+    def __init__(self, ground: GroundPlane) -> None:
+        self.dense = False
+        self._ground = ground
+        self._optics = _Optics()
+        self._heads = Held()
+
+    def heights_px(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
+        """How tall people are in a picture of that size, by where they stand; None where it is not known."""
+        pinhole = self._seen(size_px).pinhole
+        if pinhole is None or size_px is None:
+            return None
+        height = size_px[1]
+        # Who stands where the camera does not see has no height there.
+        return lambda ground: np.nan_to_num(pinhole.person_px(ground, height))
+
+    def join(self, found: Grounded, tracks: Tracks, scene: Scene, pts_s: float) -> Grounded:
+        """People of the tracks, and of the map where it counts for more.
+
+        Args:
+            found: people where the tracks' feet are.
+            tracks: of this look.
+            scene: the picture beside its objects.
+            pts_s: camera time.
+        """
+        heads = self._heads.last(scene.heads, pts_s)
+        raster = None if heads is None else self._raster(scene.size_px, heads)
+        if heads is None or raster is None:
+            self.dense = False
+            return found
+        fused = fuse(found.people, _heads_at(tracks, found.rows), heads, raster)
+        n, people = fused.detected, fused.people
+        self.dense = float(people.weight[n:].sum()) >= DENSE_PEOPLE
+        if scene.motion is not None and self._optics.pinhole is not None:
+            people = _moved(people, n, scene.motion, self._optics.pinhole)
+        rows = np.concatenate((found.rows, np.full(len(people) - n, LOOSE, np.intp)))
+        return Grounded(people, rows, fused.shared)
+
+    def _seen(self, size_px: tuple[int, int] | None) -> _Optics:
+        if size_px != self._optics.size_px:
+            pinhole = None
+            if size_px is not None:
+                pinhole = Pinhole.from_plane(self._ground, size_px[0] / size_px[1])
+            self._optics = _Optics(size_px, pinhole)
+        return self._optics
+
+    def _raster(self, size_px: tuple[int, int] | None, heads: HeadMap) -> Raster | None:
+        optics, shape = self._seen(size_px), heads.counts.shape
+        if optics.pinhole is None:
+            return None
+        if optics.raster is None or optics.raster.area_m2.shape != shape:
+            self._optics = replace(optics, raster=Raster.lay(optics.pinhole, *shape))
+        return self._optics.raster
+
+
+def _heads_at(tracks: Tracks, rows: NDArray[np.intp]) -> Floats:
+    """Where the heads of these tracks are seen: (n, 2) fractions of the picture."""
+    left, top, right, bottom = tracks.xyxy[rows].astype(np.float64).T
+    return np.column_stack(((left + right) / 2, top + _HEAD_SHARE * (bottom - top)))
+
+
+def _moved(people: People, detected: int, motion: BlockFlow, pinhole: Pinhole) -> People:
+    """The same people, those of the map with the velocity that is seen at their heads, where one is."""
+    at = people.at[detected:]
+    seen = pinhole.to_image_at(at)
+    flow = motion.at(seen)
+    led = (pinhole.to_ground_at(seen + flow * _STEP_S) - at) / _STEP_S
+    known = np.isfinite(led).all(axis=1)
+    velocity = people.velocity.copy()
+    velocity[detected:][known] = led[known]
+    return replace(people, velocity=velocity)

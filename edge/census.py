@@ -1,0 +1,82 @@
+"""Counting heads and measuring motion where crowds are watched: when, and what for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.scene import Scene
+from models.density import DensityModel
+from streams.flow import LUMA_SIZE, FlowMeter
+from streams.frame import Picture
+from streams.service import DENSITY_PERIOD_S
+
+_SLACK_S = 0.02
+"""Times of pictures are sums of fractions: the tenth of five a second comes a hair too early."""
+
+
+@dataclass(slots=True)
+class _Eye:
+    """What is remembered of one camera."""
+
+    counted_s: float | None = None
+    luma: NDArray[np.uint8] | None = None
+    luma_s: float = 0.0
+
+
+class Census:
+    """Looks at pictures for what detections cannot tell of a crowd. For one thread.
+
+    Args:
+        model: counts heads; None counts none.
+        cameras: those that watch crowds.
+    """
+
+    def __init__(self, model: DensityModel | None, cameras: frozenset[str]) -> None:
+        self.name = model.name if model is not None else ""
+        """Of the model; empty without one."""
+        self._model = model
+        self._eyes = {id_: _Eye() for id_ in sorted(cameras)} if model is not None else {}
+        self._flow = FlowMeter()
+
+    def due(self, camera_id: str, pts_s: float, *, every_look: bool) -> bool:
+        """Whether a camera's heads are to be counted: at every look, or each `DENSITY_PERIOD_S`."""
+        eye = self._eyes.get(camera_id)
+        if eye is None:
+            return False
+        # A clock that was set back is no reason to wait until it has caught up.
+        return (
+            every_look
+            or eye.counted_s is None
+            or not 0 <= pts_s - eye.counted_s < DENSITY_PERIOD_S - _SLACK_S
+        )
+
+    def look(
+        self, camera_id: str, picture: Picture, pts_s: float, *, every_look: bool = False, dense: bool = False
+    ) -> Scene:
+        """What a picture shows beside its objects.
+
+        Args:
+            camera_id: whose picture it is.
+            picture: the pixels.
+            pts_s: camera time.
+            every_look: count, whenever that was done last.
+            dense: where people could not be followed singly a moment ago: measure motion.
+
+        Raises:
+            SessionError: inference fails.
+        """
+        size_px = (picture.width, picture.height)
+        eye, heads, motion = self._eyes.get(camera_id), None, None
+        if eye is None or self._model is None:
+            return Scene(size_px)
+        if self.due(camera_id, pts_s, every_look=every_look):
+            heads, eye.counted_s = self._model.count(picture), pts_s
+        if dense:
+            luma = picture.luma(*LUMA_SIZE)
+            if eye.luma is not None:
+                motion = self._flow.measure(eye.luma, luma, pts_s - eye.luma_s)
+            eye.luma, eye.luma_s = luma, pts_s
+        else:
+            eye.luma = None
+        return Scene(size_px, heads, motion)

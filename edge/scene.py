@@ -1,0 +1,26 @@
+"""What a picture shows beside its objects: how large it is, how many heads are where, what moves."""
+
+from dataclasses import dataclass
+
+from models.density import HeadMap
+from streams.flow import BlockFlow
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One picture of a place.
+
+    Attributes:
+        size_px: width and height; None where they are not known, and then neither is how many pixels a person
+            has.
+        heads: how many are where; None where they were not counted in this picture.
+        motion: since the picture before; None where it was not measured.
+    """
+
+    size_px: tuple[int, int] | None = None
+    heads: HeadMap | None = None
+    motion: BlockFlow | None = None
+
+
+UNKNOWN = Scene()
+"""Nothing but the objects."""

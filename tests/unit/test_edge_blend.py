@@ -1,0 +1,115 @@
+"""Tracks and counted heads put together, look by look."""
+
+import numpy as np
+import pytest
+
+from edge.analysis import Analysis
+from edge.blend import HEADS_LAST_S
+from edge.config import CameraConfig
+from edge.pinhole import Pinhole
+from edge.scene import Scene
+from edge.site import Site
+from models.density import HeadMap
+from models.detections import Tracks
+from streams.flow import BlockFlow
+from tests.support.afoot import CAMERA, SIZE_PX, Crowd, camera, tracks
+
+ROWS, COLUMNS = 32, 56
+DENSITY = {"kind": "crowd.density", "zone": "z"}
+NOBODY = tracks(Crowd(np.zeros((0, 2)), np.zeros((0, 2))))
+
+
+def head_map(ground: np.ndarray) -> HeadMap:
+    """A map that sees every head."""
+    at = CAMERA.project(np.column_stack((ground, np.full(len(ground), 1.6))))
+    counts = np.zeros((ROWS, COLUMNS), np.float32)
+    np.add.at(counts, ((at[:, 1] * ROWS).astype(int), (at[:, 0] * COLUMNS).astype(int)), 1.0)
+    return HeadMap(counts, (0.2 * counts + (0.1 * counts) ** 2 + 1e-6).astype(np.float32), 0.1)
+
+
+def crowd(per_m2: float) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    return rng.uniform((-3, 9), (3, 15), (round(36 * per_m2), 2))
+
+
+def analysis(**more: object) -> Analysis:
+    config = camera(DENSITY, **more)
+    return Analysis(config, Site.from_config(config), ("person", "car"))
+
+
+def seen(scene_: Scene, pts_s: float = 0.0, found: Tracks = NOBODY, watch: Analysis | None = None) -> float:
+    look = (watch or analysis()).update(found, pts_s, scene_)
+    return look.zones["z"].count
+
+
+def test_a_crowd_that_no_detector_sees_is_counted() -> None:
+    ground = crowd(4.0)
+    look = analysis().update(NOBODY, 0.0, Scene(SIZE_PX, head_map(ground)))
+    zone = look.zones["z"]
+    assert zone.count == pytest.approx(len(ground), rel=0.1)
+    assert zone.density_mean_per_m2 == pytest.approx(4.0, rel=0.1)
+    assert zone.density_worst_cell_per_m2 > 4.0
+    # what all of the map has in common does not average out
+    assert zone.count_stderr > 0.09 * zone.count
+    assert zone.density_stderr_per_m2 > 0.09 * zone.density_mean_per_m2
+    (density,) = look.observations
+    assert density.level in {1, 2}
+
+
+def test_the_last_count_holds_for_a_while_and_no_longer() -> None:
+    ground, watch = crowd(4.0), analysis()
+    assert seen(Scene(SIZE_PX, head_map(ground)), 10.0, watch=watch) > 100
+    assert watch.dense
+    assert seen(Scene(SIZE_PX), 10.0 + HEADS_LAST_S, watch=watch) > 100
+    assert seen(Scene(SIZE_PX), 10.1 + HEADS_LAST_S, watch=watch) == 0
+    assert not watch.dense
+
+
+def test_without_the_picture_s_size_detections_count() -> None:
+    assert seen(Scene(None, head_map(crowd(4.0)))) == 0
+
+
+def test_who_stands_apart_is_a_detection() -> None:
+    ground = np.array([[-2.0, 10.0], [2.0, 10.5], [0.0, 12.5]])
+    found = tracks(Crowd(ground, np.zeros((3, 2))))
+    look = analysis().update(found, 0.0, Scene(SIZE_PX, head_map(ground)))
+    assert look.zones["z"].count == 3
+    assert not analysis().dense
+
+
+def test_a_dense_crowd_moves_as_its_heads_are_seen_to() -> None:
+    ground = crowd(4.0)
+    config = camera(DENSITY)
+    site = Site.from_config(config)
+    pinhole = Pinhole.from_plane(site.ground, SIZE_PX[0] / SIZE_PX[1])
+    rows, columns = 36, 64
+    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    middles = np.column_stack((x.ravel(), y.ravel()))
+    went = pinhole.to_image_at(pinhole.to_ground_at(middles) + np.array([0.0, 0.1])) - middles
+    velocity = np.nan_to_num(went / 0.2).reshape(rows, columns, 2).astype(np.float32)
+    valid = np.isfinite(went).all(axis=1).reshape(rows, columns)
+    flow = BlockFlow(velocity, np.full_like(velocity, 1e-4), valid, np.zeros_like(valid), 0.2)
+    watch = Analysis(config, site, ("person", "car"))
+    people = watch.update(NOBODY, 0.0, Scene(SIZE_PX, head_map(ground), flow)).people
+    assert people is not None
+    moving = people.velocity[people.moving]
+    assert len(moving) > 0.9 * len(people)
+    np.testing.assert_allclose(np.median(moving, axis=0), [0.0, 0.5], atol=0.03)
+
+
+def test_a_share_of_capacity_counts_heads_where_there_is_no_ground() -> None:
+    camera_ = CameraConfig.model_validate(
+        {
+            "id": "gate",
+            "source": "x.mp4",
+            "zones": [{"id": "z", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "capacity": 100}],
+            "rules": [DENSITY],
+        }
+    )
+    watch = Analysis(camera_, Site.from_config(camera_), ("person",))
+    ground = crowd(4.0)
+    look = watch.update(NOBODY, 0.0, Scene(SIZE_PX, head_map(ground)))
+    assert look.zones["z"].count == pytest.approx(len(ground), abs=1)
+    assert look.observations[0].level == 1
+    few = watch.update(NOBODY, 1.0, Scene(SIZE_PX, head_map(ground[:1])))
+    assert few.zones["z"].count <= 1
