@@ -19,6 +19,7 @@ MAX_STEP_S = 5.0
 """Time between two looks counts no further than this: nobody knows what happened in a longer gap."""
 
 _LEVELS = (1, 2, 3, 4)
+_URGENT = 2
 _EPS_S = 1e-6
 """Camera times are sums of floats: ten seconds made of fifty fifths must count as ten."""
 
@@ -28,16 +29,25 @@ class Policy:
     """How steady a rule must be.
 
     Attributes:
-        hold_s: seconds a level must last before the incident begins or rises to it.
+        hold_s: seconds for which a level must be kept up, from a look that calls for it to another one that
+            does, before the incident begins or rises to it.
         release_s: seconds without a level before the incident falls from it, or ends.
+        urgent_hold_s: as `hold_s`, for levels 2 and 1 where that is shorter; None is no shorter.
     """
 
     hold_s: float = 0.0
     release_s: float = 0.0
+    urgent_hold_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.hold_s < 0 or self.release_s < 0:
-            raise ValueError(f"hold_s and release_s must not be negative, got {self}")
+        if self.hold_s < 0 or self.release_s < 0 or (self.urgent_hold_s or 0.0) < 0:
+            raise ValueError(f"hold_s, release_s and urgent_hold_s must not be negative, got {self}")
+
+    def hold_of(self, level: int) -> float:
+        """Seconds for which a level must be kept up before it counts."""
+        if level > _URGENT or self.urgent_hold_s is None:
+            return self.hold_s
+        return min(self.hold_s, self.urgent_hold_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +85,18 @@ class _Watch:
 
     Attributes:
         observed_s: seconds looked at so far.
-        met: since when each level is continuously called for.
+        last_pts_s: camera time of the last look.
+        blind_s: seconds of looks since then that could not be judged.
+        level: what the last look called for.
+        met: since when each level, once called for, has been kept up.
         lost: since when each level is continuously no longer sustained.
         first_pts_s, first_utc: first look of the present row of troubled ones.
     """
 
     observed_s: float = 0.0
     last_pts_s: float | None = None
+    blind_s: float = 0.0
+    level: int | None = None
     met: dict[int, float] = field(default_factory=dict)
     lost: dict[int, float] = field(default_factory=dict)
     first_pts_s: float = 0.0
@@ -91,22 +106,36 @@ class _Watch:
     def look(self, seen: Observation, pts_s: float, utc: datetime) -> None:
         if self.last_pts_s is not None:
             self.observed_s += min(max(pts_s - self.last_pts_s, 0.0), MAX_STEP_S)
-        self.last_pts_s = pts_s
+        self.last_pts_s, self.blind_s, self.level = pts_s, 0.0, seen.level
         if seen.level is not None and not self.met:
             self.first_pts_s, self.first_utc = pts_s, utc
         for level in _LEVELS:
+            # The hysteresis is for both ways: a value that wavers around a threshold while it rises has not
+            # fallen clearly below it either, and begins no new hold time at each look.
             if seen.level is not None and seen.level <= level:
                 self.met.setdefault(level, self.observed_s)
-            else:
-                self.met.pop(level, None)
             if seen.sustained is not None and seen.sustained <= level:
                 self.lost.pop(level, None)
             else:
+                self.met.pop(level, None)
                 self.lost.setdefault(level, self.observed_s)
 
-    def risen(self, hold_s: float) -> int | None:
-        """The most severe level that has been called for long enough."""
-        return min((k for k, s in self.met.items() if self.observed_s - s >= hold_s - _EPS_S), default=None)
+    def miss(self, step_s: float) -> None:
+        """So many seconds have passed without a verdict."""
+        self.blind_s += step_s
+
+    def forget(self) -> None:
+        """Nothing is open any more, and nothing is known of what went on meanwhile."""
+        self.open = None
+        self.met.clear()
+        self.lost.clear()
+
+    def risen(self, policy: Policy) -> int | None:
+        """The most severe level that is called for, and has been kept up for long enough."""
+        if self.level is None:
+            return None
+        held = (k for k, s in self.met.items() if self.observed_s - s >= policy.hold_of(k) - _EPS_S)
+        return min((k for k in held if k >= self.level), default=None)
 
     def remaining(self, release_s: float) -> int | None:
         """The most severe level that has not been absent for long enough; None when all have been."""
@@ -157,6 +186,7 @@ class Incidents:
         self._new_id = new_id
         self._update_s = update_s
         self._watches: dict[Rule, _Watch] = {}
+        self._looked_s: float | None = None
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -166,8 +196,9 @@ class Incidents:
     def update(self, observations: Iterable[Observation], pts_s: float, utc: datetime) -> list[Change]:
         """What one look changes.
 
-        A rule that is not among the observations stays as it is: its hold and release times pass only while
-        it is looked at.
+        A rule that is not among the observations could not be judged. Its hold and release times pass only
+        while it can be; but what nobody has been able to confirm for its release time, in looks one after
+        another, ends too, and the measure `incidents_ended_unjudged` says so.
 
         Args:
             observations: of this look, at most one a rule.
@@ -175,11 +206,18 @@ class Incidents:
             utc: wall time of the look, for labels.
         """
         changes: list[Change] = []
+        observations = tuple(observations)
         for seen in observations:
             if seen.instant:
                 changes.extend(self._moment(seen, utc))
             else:
                 changes.extend(self._look(seen, pts_s, utc))
+        step_s = 0.0 if self._looked_s is None else min(max(pts_s - self._looked_s, 0.0), MAX_STEP_S)
+        self._looked_s = pts_s
+        judged = {(seen.kind, seen.zone) for seen in observations}
+        for rule, watch in self._watches.items():
+            if watch.open is not None and rule not in judged:
+                changes.extend(self._unjudged(rule, watch, step_s, pts_s, utc))
         return changes
 
     def close_all(self, pts_s: float, utc: datetime) -> list[Change]:
@@ -192,6 +230,16 @@ class Incidents:
         self._watches.clear()
         return changes
 
+    def _unjudged(
+        self, rule: Rule, watch: _Watch, step_s: float, pts_s: float, utc: datetime
+    ) -> list[Change]:
+        watch.miss(step_s)
+        incident = watch.open
+        if incident is None or watch.blind_s < self._policies.get(rule, Policy()).release_s - _EPS_S:
+            return []
+        watch.forget()
+        return [_change(incident, "end", pts_s, utc, {"incidents_ended_unjudged": 1.0})]
+
     def _moment(self, seen: Observation, utc: datetime) -> list[Change]:
         if seen.level is None:
             return []
@@ -203,7 +251,7 @@ class Incidents:
         policy = self._policies.get(rule, Policy())
         watch = self._watches.setdefault(rule, _Watch())
         watch.look(seen, pts_s, utc)
-        risen = watch.risen(policy.hold_s)
+        risen = watch.risen(policy)
         if watch.open is None:
             return self._begin(watch, risen, seen, pts_s, utc)
         incident = watch.open

@@ -101,8 +101,8 @@ class RuleSection(Section, ABC):
         return self.floor_fps or self.FLOOR_FPS
 
     @property
-    def steadiness(self) -> tuple[float, float]:
-        """Seconds a level must last before it counts, and be lost before it falls."""
+    def steadiness(self) -> tuple[float, ...]:
+        """Seconds a level must last before it counts, be lost before it falls, and last if it is urgent."""
         return 0.0, 0.0
 
     def check(self, site: Site) -> None:
@@ -147,9 +147,24 @@ class Steady(Section):
         return 1 - self.hysteresis
 
     @property
-    def steadiness(self) -> tuple[float, float]:
+    def steadiness(self) -> tuple[float, ...]:
         """Seconds a level must last before it counts, and be lost before it falls."""
         return self.hold_s, self.release_s
+
+
+class Urgent(Steady):
+    """Keys of a rule whose severe levels cannot wait for as long as its mild ones.
+
+    Few people meet by chance, and part again, more often than many do; and of what is mild nobody need hear
+    at once.
+    """
+
+    urgent_hold_s: Hold = Field(2.0, description="Seconds for levels 2 and 1, if that is less than hold_s.")
+
+    @property
+    def steadiness(self) -> tuple[float, ...]:
+        """Seconds a level must last before it counts, be lost before it falls, and last if it is urgent."""
+        return self.hold_s, self.release_s, self.urgent_hold_s
 
 
 class CrowdRule(Steady, ZoneRule, ABC):

@@ -13,6 +13,7 @@ from edge.rule_base import (
     CrowdRule,
     Setting,
     Severity,
+    Urgent,
     Watcher,
     person_needed,
     rising,
@@ -26,7 +27,7 @@ from edge.view import View
 _NEAR_M = 2.0
 
 
-class CounterflowRule(CrowdRule):
+class CounterflowRule(Urgent, CrowdRule):
     """`crowd.counterflow`: opposed streams at one place, dense and slowed.
 
     Levels by the density there, with the thresholds of moving crowds (Still 2014), as such a crowd means to

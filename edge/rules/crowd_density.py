@@ -9,15 +9,15 @@ from edge.density_levels import DensityLevels, Pace, step_pace
 from edge.errors import SiteError
 from edge.field import ZoneDensity
 from edge.observation import Observation
-from edge.rule_base import Setting, Severity, Watcher, ZoneRule, person_needed, rising
+from edge.rule_base import Setting, Severity, Urgent, Watcher, ZoneRule, person_needed, rising
 from edge.site import Site
 from edge.view import View
 
 
-class DensityRule(DensityLevels, ZoneRule):
+class DensityRule(Urgent, DensityLevels, ZoneRule):
     """`crowd.density`: persons per square metre against danger levels, or share of a declared capacity."""
 
-    FLOOR_FPS = 0.5  # a crowd fills or empties over many seconds; hold_s covers two looks
+    FLOOR_FPS = 0.5  # a crowd fills or empties over many seconds; urgent_hold_s covers two looks
 
     kind: Literal["crowd.density"]
     capacity_shares: tuple[float, float, float, float] = Field(

@@ -24,7 +24,7 @@ class IntrusionRule(ZoneRule):
     release_s: Hold = Field(5.0, description="Seconds of emptiness before the incident ends.")
 
     @property
-    def steadiness(self) -> tuple[float, float]:
+    def steadiness(self) -> tuple[float, ...]:
         """It begins at once: `min_presence_s` has been waited for."""
         return 0.0, self.release_s
 

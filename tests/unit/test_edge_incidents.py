@@ -63,6 +63,38 @@ def test_a_dip_within_the_hold_time_starts_it_anew():
     assert run(made(3, 0), [3, 3, None, 3, 3, 3, 3]) == [(6, "begin", 3)]
 
 
+def test_a_value_that_wavers_around_a_threshold_begins_no_new_hold_time():
+    rising = [(3, 3), (None, 3), (None, 3), (3, 3), (3, 3)]
+    assert run(made(3, 0), rising) == [(3, "begin", 3)]
+    assert run(made(2, 0), rising) == [(3, "begin", 3)]  # not while it is below
+    assert run(made(3, 0), [(3, 3), (None, None), (3, 3), (3, 3)]) == []
+
+
+def test_severe_levels_wait_for_less():
+    incidents = Incidents("gate", {RULE: Policy(5, 1, 2)}, lambda: "i")
+    assert run(incidents, [4, 4, 4, 2, 2, 2, 3, 3, 3]) == [(5, "begin", 2), (7, "update", 3)]
+    assert run(Incidents("gate", {RULE: Policy(1, 1, 2)}, lambda: "i"), [1, 1]) == [(1, "begin", 1)]
+
+
+def test_what_nobody_can_judge_any_more_ends_after_the_release_time():
+    incidents = made(0, 3)
+    assert run(incidents, [2]) == [(0, "begin", 2)]
+    assert [incidents.update([], t, utc(t)) for t in (1, 2)] == [[], []]
+    assert run(incidents, [2], start_s=2.5) == []  # judged again: it has not ended
+    assert [incidents.update([], t, utc(t)) for t in (3.5, 4.5)] == [[], []]
+    (end,) = incidents.update([], 5.5, utc(5.5))
+    assert (end.phase, end.measures["incidents_ended_unjudged"]) == ("end", 1.0)
+    assert incidents.open == ()
+    assert run(incidents, [2], start_s=6) == [(6, "begin", 2)]
+
+
+def test_a_gap_between_pictures_ends_nothing_that_could_not_be_judged_before_it():
+    incidents = made(0, 6)
+    assert run(incidents, [2]) == [(0, "begin", 2)]
+    assert incidents.update([], 100, utc(100)) == []
+    assert [c.phase for c in incidents.update([], 101, utc(101))] == ["end"]
+
+
 def test_it_begins_at_the_level_that_lasted_and_rises_later():
     levels = [4, 4, 1, 1, 1, 1, 1]
     assert run(made(3, 9), levels) == [(3, "begin", 4), (5, "update", 1)]
@@ -156,8 +188,9 @@ def test_rules_do_not_mix():
 
 
 def test_negative_times_are_refused():
-    with pytest.raises(ValueError, match="negative"):
-        Policy(-1, 0)
+    for times in ((-1, 0), (0, -1), (0, 0, -1)):
+        with pytest.raises(ValueError, match="negative"):
+            Policy(*times)
 
 
 def test_policies_come_from_the_rules():
@@ -175,7 +208,7 @@ def test_policies_come_from_the_rules():
         }
     )
     assert policies(camera) == {
-        ("crowd.density", "z"): Policy(4, 6),
+        ("crowd.density", "z"): Policy(4, 6, 2),
         ("hazard.intrusion", "z"): Policy(0, 7),
         ("hazard.line", "l"): Policy(0, 0),
     }
