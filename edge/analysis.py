@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge import continuity
 from edge.config import CameraConfig
-from edge.errors import RuleError
+from edge.errors import RuleError, SiteError
 from edge.geometry import Floats
 from edge.observation import Observation
 from edge.on_ground import people_of
@@ -69,8 +69,13 @@ class Analysis:
         """
         self.density_factor = 1.0
         """What the thresholds of `crowd.density` are multiplied by; below 1 while trouble is expected."""
+        self.ground_lost: str | None = None
+        """Why places on the ground are not to be trusted at present; None while they are. Until then nobody
+        is placed on it, and rules that need it say this instead."""
         setting = Setting(site, tuple(class_names))
         self._site = site
+        self._flat = site.without_ground()
+        self._on_ground = {f"{r.kind}/{r.subject}" for r in camera.rules if _refuses(r, self._flat)}
         self._person = setting.person
         self._watchers = {
             f"{rule.kind}/{rule.subject}": _bound(k, rule, setting, camera.id)
@@ -92,6 +97,9 @@ class Analysis:
         view = self._view(tracks, pts_s, size_px)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
+            if self.ground_lost is not None and name in self._on_ground:
+                unavailable[name] = self.ground_lost
+                continue
             observations += watcher.step(view)
             if watcher.unavailable is not None:
                 unavailable[name] = watcher.unavailable
@@ -103,12 +111,14 @@ class Analysis:
         feet = tracks.foot_points.astype(np.float64)
         ground = plane.to_ground(feet) if plane is not None else None
         persons = _persons(tracks, self._person)
-        grounded, noise = None, UNKNOWN_NOISE
-        if plane is not None:
+        grounded, noise, site = None, UNKNOWN_NOISE, self._site
+        if self.ground_lost is not None:
+            site = self._flat
+        elif plane is not None:
             grounded = people_of(tracks, keys, persons, plane)
             self._stillness, noise = step_stillness(self._stillness, grounded.people, pts_s)
         return View(
-            site=self._site,
+            site=site,
             tracks=tracks,
             keys=keys,
             pts_s=pts_s,
@@ -117,7 +127,7 @@ class Analysis:
             grounded=grounded,
             density_factor=self.density_factor,
             noise=noise,
-            person_px=self._lens.of(size_px),
+            person_px=self._lens.of(size_px) if self.ground_lost is None else None,
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:
@@ -172,6 +182,15 @@ def _bound(index: int, rule: AnyRule, setting: Setting, camera: str) -> Watcher:
         return rule.watch(setting)
     except RuleError as exc:
         raise RuleError(f"rules[{index}].{exc.key}", exc.text, camera) from None
+
+
+def _refuses(rule: AnyRule, site: Site) -> bool:
+    """Whether a rule cannot be judged at a site."""
+    try:
+        rule.check(site)
+    except SiteError:
+        return True
+    return False
 
 
 def _persons(tracks: Tracks, person: int | None) -> NDArray[np.bool_]:
