@@ -234,6 +234,20 @@ def _similarity(origin: Places, seen: Places) -> tuple[Shift, int]:
     if len(origin) < 2:
         return STILL, len(origin)
     tolerance = _TOLERANCE_PX + min(_BENT * float(np.median(np.abs(seen - origin))), _MOST_BENT_PX)
+    way = seen - origin
+    inside = np.abs(way - np.median(way.real) - 1j * np.median(way.imag)) <= tolerance
+    if not inside.all():
+        inside = _most_agreeing(origin, seen, tolerance)
+    for _ in range(2):
+        shift = _least_squares(origin[inside], seen[inside])
+        inside = np.abs(shift.turn * origin + shift.step - seen) <= tolerance
+        if inside.sum() < 2:
+            return STILL, int(inside.sum())
+    return _least_squares(origin[inside], seen[inside]), int(inside.sum())
+
+
+def _most_agreeing(origin: Places, seen: Places, tolerance: float) -> Mask:
+    """Which places the best similarity through two of them, or shift by one of them, explains: (n,)."""
     i, j = np.triu_indices(len(origin), 1)
     apart = np.abs(origin[i] - origin[j]) >= _LEAST_APART_PX
     i, j = i[apart], j[apart]
@@ -242,13 +256,8 @@ def _similarity(origin: Places, seen: Places) -> tuple[Shift, int]:
     turn, i = turn[possible], i[possible]
     turn, step = np.append(turn, np.ones(len(origin))), np.append(seen[i] - turn * origin[i], seen - origin)
     fits = np.abs(turn[:, None] * origin + step[:, None] - seen) <= tolerance
-    inside = fits[int(fits.sum(axis=1).argmax())]
-    for _ in range(2):
-        shift = _least_squares(origin[inside], seen[inside])
-        inside = np.abs(shift.turn * origin + shift.step - seen) <= tolerance
-        if inside.sum() < 2:
-            return STILL, int(inside.sum())
-    return _least_squares(origin[inside], seen[inside]), int(inside.sum())
+    best: Mask = fits[int(fits.sum(axis=1).argmax())]
+    return best
 
 
 def _least_squares(origin: Places, seen: Places) -> Shift:
