@@ -14,7 +14,7 @@ from edge.site import Site
 from edge.view_store import Appearance, Appearances, ViewStore, calibration_key
 from edge.yardstick import Yardstick
 from streams.learner import Learner
-from streams.shift import LEAST_TILES, STILL, Backdrop, Match, Plane, Shift, measure
+from streams.shift import LEAST_TILES, STILL, Backdrop, Match, Plane, Shift, apart, measure
 
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +35,8 @@ _BACK = 0.7
 """Share of the limits under which a camera is back; between the two nothing changes."""
 
 _SEEK_S = 16.0
+_HINTED = 0.01
+"""Picture widths by which a hint may be off."""
 _EXPLAINED = 0.5
 """Share of agreeing tiles above which the view is known as well as can be, and none needs to be learned."""
 _APPEARANCES = 4
@@ -220,7 +222,12 @@ class Steadiness:
         match = measure(view.backdrop, luma, known, hint=self._hints[row], seek=seek)
         if match.shift is None:
             return match
-        self._hints[row] = match.shift if self._yardstick.matters(match.shift) else STILL
+        hint = self._hints[row]
+        if not self._yardstick.matters(match.shift):
+            self._hints[row] = STILL
+        elif hint == STILL or apart(match.shift, hint) > _HINTED:
+            # Another hint costs a new set of tiles; one that is nearly right does as well.
+            self._hints[row] = match.shift
         return replace(match, shift=match.shift.after(view.offset))
 
     def _learned(self, backdrop: Backdrop) -> None:

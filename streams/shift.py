@@ -100,6 +100,13 @@ class Shift:
 STILL = Shift()
 
 
+def apart(one: Shift, other: Shift) -> float:
+    """How far two shifts put the picture's corners apart, at most, in picture widths."""
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    way = (one.at(corners) - other.at(corners)) * (1.0, LUMA_SIZE[1] / LUMA_SIZE[0])
+    return float(np.hypot(way[:, 0], way[:, 1]).max())
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """What a picture says of the view.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.shift import LEAST_TILES, STILL, Backdrop, Shift, measure
+from streams.shift import LEAST_TILES, STILL, Backdrop, Shift, apart, measure
 from streams.sim.camera import Camera
 from tests.support import views
 from tests.support.views import CAMERA, EVERYWHERE, noise_only, noisy, seen, shoved, turned
@@ -182,6 +182,14 @@ def test_shifts_chain(first, then, x, y):
     assert then.after(first).at(point) == pytest.approx(then.at(first.at(point)), abs=1e-9)
     assert STILL.after(first) == first
     assert STILL.at(point) == pytest.approx(point)
+    assert apart(first, then) == pytest.approx(apart(then, first))
+    assert apart(first, first) == 0
+
+
+def test_shifts_are_apart_by_their_worst_corner_in_widths():
+    assert apart(STILL, Shift(1.0, 3.2 + 0j)) == pytest.approx(0.01)
+    assert apart(STILL, Shift(1.0, 3.2j)) == pytest.approx(0.01)
+    assert apart(STILL, Shift(1.01)) == pytest.approx(0.01 * math.hypot(320, 180) / 320)
 
 
 @pytest.mark.parametrize(
