@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -148,6 +148,16 @@ class Site:
         except SiteError as exc:
             raise SiteError(exc.key, exc.text, camera.id) from None
         return site
+
+    def without_ground(self) -> Self:
+        """The same places on a camera that is not calibrated; zones in metres cannot tell who is in them."""
+        return replace(
+            self,
+            zones=tuple(replace(zone, floor=None) for zone in self.zones),
+            lines=tuple(replace(line, ground=None) for line in self.lines),
+            ground=None,
+            ground_error_m=None,
+        )
 
     def zone(self, zone_id: str) -> Zone:
         """The zone with this id.
