@@ -26,6 +26,7 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import parsed, picture, save, say, show
+from benchmarks.crowds_pictures import watch_pictures
 from benchmarks.crowds_scenes import Recording, record, spec_of
 from benchmarks.crowds_score import Result, judge, misses, summary
 from benchmarks.crowds_seen import Seen, watch
@@ -82,11 +83,8 @@ def run(job: Job) -> tuple[Result, Course]:
 
 
 def _watched(recording: Recording, job: Job) -> Seen:
-    if job.perception == "pictures":
-        from benchmarks.crowds_pictures import watch_pictures
-
-        return watch_pictures(recording, job.fps)
-    return watch(recording, job.fps)
+    see = watch_pictures if job.perception == "pictures" else watch
+    return see(recording, job.fps)
 
 
 def every(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Result, Course]]:

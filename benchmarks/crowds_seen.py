@@ -18,6 +18,7 @@ from edge.config import CameraConfig
 from edge.incidents import Incidents, policies
 from edge.observation import Observation
 from edge.offline import EPOCH
+from edge.scene import Scene
 from edge.site import Site
 from models.detections import Tracks
 from streams.sim.camera import Camera
@@ -149,11 +150,12 @@ def watch(recording: Recording, fps: float) -> Seen:
     place, seen = recording.spec.where, Seen()
     config = camera_at(place, fps)
     analysis = Analysis(config, Site.from_config(config), ("person",))
+    scene = Scene(recording.spec.size)
     numbers = itertools.count(1)
     incidents = Incidents(config.id, policies(config), lambda: str(next(numbers)))
     for k, tracks in looks(recording, fps):
         at_s = float(recording.times[k])
-        note(seen, at_s, analysis.update(tracks, at_s, recording.spec.size), place.crowd.id, incidents)
+        note(seen, at_s, analysis.update(tracks, at_s, scene), place.crowd.id, incidents)
     return seen
 
 
