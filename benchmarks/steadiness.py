@@ -82,7 +82,7 @@ def _infrared(grey: Grey, rng: np.random.Generator) -> Grey:
     """Reversed contrast under a lamp beside the lens: the worst of the switch."""
     y, x = np.mgrid[-1 : 1 : grey.shape[0] * 1j, -1 : 1 : grey.shape[1] * 1j]
     lamp = (200 - 0.6 * grey) * np.exp(-1.5 * (x**2 + y**2))
-    return np.clip(lamp + rng.normal(0, 5, grey.shape), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lamp + rng.normal(0, 5, grey.shape), 0, 255), np.uint8)
 
 
 def _rain(grey: Grey, rng: np.random.Generator) -> Grey:
