@@ -59,9 +59,9 @@ def scene(people, *, seed=3, size=(640, 360), place="plaza"):
         time_s=1.0,
         number=np.arange(people, dtype=np.int64),
         ground=spots.reshape(-1, 2),
-        heading=rng.uniform(-3, 3, people),
+        heading=(heading := rng.uniform(-3, 3, people)),
         walked=rng.uniform(0, 9, people),
-        speed=np.full(people, 1.2),
+        velocity=1.2 * np.stack((np.cos(heading), np.sin(heading)), axis=1),
     )
     shot = Renderer(where, seed, size).shoot(moment)
     inside = sum(one.box[0] >= 0 and one.box[2] < size[0] and one.box[1] >= 0 for one in shot.people)
