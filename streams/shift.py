@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streams.tiles import (
     LUMA_SIZE,
     MIDDLES,
-    Field,
+    Edges,
     Mask,
     Places,
     Tiles,
@@ -101,7 +101,7 @@ STILL = Shift()
 
 
 def apart(one: Shift, other: Shift) -> float:
-    """How far two shifts put the picture's corners apart, at most, in picture widths."""
+    """How far two shifts put the picture's corners apart, at most, as a share of the picture's width."""
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     way = (one.at(corners) - other.at(corners)) * (1.0, LUMA_SIZE[1] / LUMA_SIZE[0])
     return float(np.hypot(way[:, 0], way[:, 1]).max())
@@ -159,7 +159,7 @@ class Backdrop:
         return Tiles.of(edges_of(self.grey, self.known))
 
     @cached_property
-    def _poses(self) -> tuple[tuple[Shift, Field], ...]:
+    def _poses(self) -> tuple[tuple[Shift, Edges], ...]:
         """Spectra at half the size, turned and zoomed about the middle, to be found anywhere."""
         poses = []
         middle = complex(LUMA_SIZE[0] / 2, LUMA_SIZE[1] / 2)
@@ -178,7 +178,7 @@ class Backdrop:
             self._kept[pose] = Tiles.of(self._seen(pose))
         return self._kept[pose]
 
-    def _seen(self, pose: Shift) -> Field:
+    def _seen(self, pose: Shift) -> Edges:
         """The edges of the background as they would be seen after a shift."""
         grey = cv2.warpAffine(self.grey, pose._matrix, LUMA_SIZE, flags=cv2.INTER_LINEAR)
         known = cv2.warpAffine(self.known.astype(np.uint8), pose._matrix, LUMA_SIZE, flags=cv2.INTER_NEAREST)
@@ -219,7 +219,7 @@ def measure(
     return unmoved
 
 
-def _explain(pose: Shift, then: Tiles, now: list[Field]) -> Match:
+def _explain(pose: Shift, then: Tiles, now: list[Edges]) -> Match:
     """Find each tile near where a pose puts it, and what similarity explains most of them."""
     asked = int(then.usable.sum())
     if asked < LEAST_TILES:
@@ -274,12 +274,12 @@ def _least_squares(origin: Places, seen: Places) -> Shift:
     return Shift(turn, complex(seen.mean() - turn * origin.mean()))
 
 
-def _halved(edges: Field) -> Field:
+def _halved(edges: Edges) -> Edges:
     size = (LUMA_SIZE[0] // _COARSE, LUMA_SIZE[1] // _COARSE)
     return np.asarray(cv2.resize(edges, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _poses(backdrop: Backdrop, now: Field) -> list[Shift]:
+def _poses(backdrop: Backdrop, now: Edges) -> list[Shift]:
     """Roughly how the whole picture has shifted, turned and zoomed: the two likeliest."""
     here = spectrum(_halved(now))
     likely = []

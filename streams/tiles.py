@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
-Field = NDArray[np.float32]
+Edges = NDArray[np.float32]
 Places = NDArray[np.complex128]
 """Right and down as one complex number, in pixels."""
 
@@ -38,7 +38,7 @@ _FARTHEST_PX = 18
 """A tile that went farther shows too little of itself, and half a tile right is half a tile left, too."""
 
 
-def edges_of(grey: NDArray[np.uint8], known: Mask | None) -> Field:
+def edges_of(grey: NDArray[np.uint8], known: Mask | None) -> Edges:
     """Doubled directions of the edges, (180, 320, 2) float32, of length 0 (none) to 1 (clear)."""
     smooth = cv2.GaussianBlur(grey, (0, 0), 0.8).astype(np.float32)
     x = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
@@ -66,18 +66,18 @@ MIDDLES: Places = _CORNERS[:, 0] + 1j * _CORNERS[:, 1] + (1 + 1j) * (TILE / 2 - 
 """Of the 45 tiles: (45,) in a picture of `LUMA_SIZE`."""
 
 
-def spectra(edges: Field) -> list[Field]:
+def spectra(edges: Edges) -> list[Edges]:
     """Of each tile of (180, 320, 2) edges, (48, 48, 2), in the order of `MIDDLES`."""
     return [spectrum(edges[y : y + TILE, x : x + TILE]) for x, y in _CORNERS]
 
 
-def spectrum(edges: Field) -> Field:
+def spectrum(edges: Edges) -> Edges:
     """Fourier transform of (height, width, 2) edges, taken as complex numbers: the same shape."""
     return np.asarray(cv2.dft(np.ascontiguousarray(edges)), np.float32)
 
 
-def correlation(now: Field, then: Field) -> NDArray[np.float32]:
-    """Real part of the cyclic correlation of two spectra: how well they fit at each displacement."""
+def correlation(now: Edges, then: Edges) -> NDArray[np.float32]:
+    """Real part of the cyclic correlation of two spectra, (h, w, 2) each: how well they fit where, (h, w)."""
     product = cv2.mulSpectrums(now, then, 0, conjB=True)
     plane = cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
     return np.asarray(plane[..., 0], np.float32)
@@ -85,13 +85,18 @@ def correlation(now: Field, then: Field) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tiles:
-    """The background's tiles: spectra, and which of them can be placed."""
+    """The background's tiles.
 
-    spectra: list[Field]
+    Attributes:
+        spectra: of each, (48, 48, 2).
+        usable: (45,) bool, which of them can be placed.
+    """
+
+    spectra: list[Edges]
     usable: Mask
 
     @classmethod
-    def of(cls, edges: Field) -> Tiles:
+    def of(cls, edges: Edges) -> Tiles:
         """Tiles of a picture's edges, (180, 320, 2)."""
         parts = spectra(edges)
         own = np.stack([correlation(one, one) for one in parts])
@@ -99,7 +104,7 @@ class Tiles:
         return cls(parts, (own[:, 0, 0] >= _LEAST_ENERGY) & (second < _UNIQUE * first))
 
 
-def _peaks(surfaces: Field) -> tuple[Field, Field, NDArray[np.intp]]:
+def _peaks(surfaces: Edges) -> tuple[Edges, Edges, NDArray[np.intp]]:
     """Of each (48, 48) surface the highest value, the highest away from it, and the first's row, column."""
     count = len(surfaces)
     where = surfaces.reshape(count, -1).argmax(axis=1)
@@ -118,7 +123,7 @@ def _cyclic(distance: NDArray[np.intp]) -> NDArray[np.intp]:
     return around
 
 
-def found(then: Tiles, now: list[Field]) -> tuple[NDArray[np.intp], Places]:
+def found(then: Tiles, now: list[Edges]) -> tuple[NDArray[np.intp], Places]:
     """Which of the usable tiles are found near where they were, and by how much they are displaced.
 
     Args:
