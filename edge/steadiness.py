@@ -1,7 +1,6 @@
 """Whether a calibrated camera still looks where it did: places on the ground hold only while it does."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -235,15 +234,15 @@ class Steadiness:
         if not self._views:
             self._begin(backdrop)
             return
-        best = Match(None, 0, 0, 0)
-        for match in self._matches(backdrop):
-            best = match if match.share > best.share or match.shift is not None else best
-            if match.shift is not None:
-                break
+        matches = [
+            self._measured(row, backdrop.grey, seek=True, known=backdrop.known)
+            for row in range(len(self._views))
+        ]
+        best = max(matches, key=lambda match: (match.shift is not None, match.share))
         if best.shift is not None:
             if self._yardstick.matters(best.shift):
                 self._settle(State(moved=True), best)
-            elif backdrop.asked >= LEAST_TILES:
+            elif backdrop.asked >= LEAST_TILES and best.share < _EXPLAINED:
                 self._add(Appearance(backdrop, best.shift))
         elif (
             backdrop.asked >= _ELSEWHERE_TILES
@@ -252,10 +251,6 @@ class Steadiness:
         ):
             # A place that stands still, full of edges, and none of them is where it was.
             self._settle(State(moved=True), None)
-
-    def _matches(self, backdrop: Backdrop) -> Iterator[Match]:
-        for row in range(len(self._views)):
-            yield self._measured(row, backdrop.grey, seek=True, known=backdrop.known)
 
     def _begin(self, backdrop: Backdrop) -> None:
         if backdrop.asked >= LEAST_TILES:

@@ -12,12 +12,12 @@ from edge.config import CameraConfig
 from edge.envelope import KINDS, fits_measure
 from edge.site import Site
 from edge.steadiness import EVERY_S, LEVEL, State, Steadiness, step
-from edge.view_store import ViewStore
+from edge.view_store import Appearance, ViewStore, calibration_key
 from edge.yardstick import LEAST_GROUND_M, MOST_VIEW, Yardstick
 from streams.learner import EVERY_S as LEARN_S
 from streams.learner import LOOKS
-from streams.shift import STILL, Shift
-from tests.support.views import CAMERA, noise_only, noisy, seen, shoved, turned
+from streams.shift import STILL, Backdrop, Shift
+from tests.support.views import CAMERA, EVERYWHERE, noise_only, noisy, seen, shoved, turned
 
 ZONE = [[-4, 8], [4, 8], [4, 16], [-4, 16]]
 LEARNT_S = LOOKS * LEARN_S
@@ -158,17 +158,88 @@ def test_a_camera_turned_right_away_is_told_once_the_new_view_is_known(learnt):
     assert learnt.moved is None
 
 
-def test_another_face_of_the_place_is_learned_and_kept(learnt, tmp_path):
-    def evening(k):
-        """Half of the place in the dark: only some tiles are as they were."""
-        grey = noisy(seen("walk", 0, 0.5, light=12), k).astype(np.float32)
-        grey[:, :190] = 20
-        return np.clip(grey, 0, 255).astype(np.uint8)
+def evening(k):
+    """Most of the place in the dark: only some tiles are as they were."""
+    grey = noisy(seen("walk", 0, 0.5, light=12), k).astype(np.float32)
+    grey[:, :190] = 20
+    return np.clip(grey, 0, 255).astype(np.uint8)
 
-    size = (tmp_path / "gate.view").stat().st_size
+
+def test_another_face_of_the_place_is_learned_and_kept(learnt, tmp_path):
+    path = tmp_path / "gate.view"
+    size = path.stat().st_size
     assert watch(learnt, evening, LEARNT_S, 2 * LEARNT_S, LEARN_S) is None
-    assert (tmp_path / "gate.view").stat().st_size > 1.9 * size
+    assert path.stat().st_size > 1.9 * size
+    kept = path.read_bytes()
+    # What is known is not learned again, and both faces are told, whichever was last.
+    assert watch(learnt, evening, 3 * LEARNT_S, 2 * LEARNT_S, LEARN_S) is None
+    assert watch(learnt, still, 5 * LEARNT_S, LEARNT_S, LEARN_S) is None
+    assert path.read_bytes() == kept
     assert watch(steadiness(tmp_path), lambda k: shoved(evening(k), 12.0), 0.0, 20) is not None
+    assert watch(steadiness(tmp_path), lambda k: shoved(still(k), 12.0), 0.0, 20) is not None
+
+
+OTHERS = [turned(pan=pan) for pan in (40.0, -40.0, 60.0)]
+"""Views that have nothing to do with each other, taken for faces of one place: as day and night may be."""
+
+
+def with_faces(folder, *faces) -> Steadiness:
+    kept = tuple(Appearance(Backdrop(face, EVERYWHERE)) for face in faces)
+    ViewStore(folder).save("gate", calibration_key(camera().ground), kept)
+    return steadiness(folder)
+
+
+def test_whichever_face_it_shows_the_place_is_known(tmp_path):
+    day, night, rain = seen(), seen(camera=OTHERS[0]), seen(camera=OTHERS[1])
+    steady = with_faces(tmp_path, day, night, rain)
+    for n, face in enumerate((night, rain, day, night, day)):
+        assert watch(steady, lambda k, face=face: noisy(face, k), n * 50.0, 40) is None
+    assert watch(steady, lambda k: noisy(shoved(rain, 12.0), k), 2000.0, 60) is not None
+
+
+def test_of_many_faces_the_first_stays_and_the_oldest_other_goes(tmp_path):
+    faces = (seen(), *(seen(camera=other) for other in OTHERS))
+    steady = with_faces(tmp_path, *faces)
+    assert watch(steady, evening, 0.0, 2 * LEARNT_S, LEARN_S) is None
+    kept = ViewStore(tmp_path).load("gate", calibration_key(camera().ground))
+    assert len(kept) == 4
+    for one, face in zip(kept, (faces[0], *faces[2:]), strict=False):
+        assert (one.backdrop.grey == face).all()
+    assert kept[3].backdrop.known.any()
+
+
+def test_minutes_tell_what_no_single_look_does(learnt):
+    """Things pass before everything all the time; the place behind is seen by and by, and it is turned."""
+    there = seen(camera=turned(pan=2.0))
+
+    def look(k):
+        rng = np.random.default_rng(k)
+        hidden = np.kron(rng.random((90, 160)) < 0.4, np.ones((2, 2))).astype(bool)
+        return np.where(hidden, rng.integers(0, 255, there.shape), noisy(there, k)).astype(np.uint8)
+
+    told_s = watch(learnt, look, LEARNT_S, 260)
+    assert told_s is not None
+    assert told_s - LEARNT_S > 100
+    assert learnt.moved.shift is not None
+
+
+def test_a_clock_that_is_set_back_does_no_harm(learnt):
+    assert watch(learnt, noise_only, LEARNT_S, 60) is None
+    assert watch(learnt, through(pan=7.0), 0.0, 60) is not None
+
+
+def test_a_crowd_that_comes_and_goes_is_no_new_face(learnt, tmp_path):
+    kept = (tmp_path / "gate.view").read_bytes()
+    crowd = seen("crowding", 150, 2.0)
+
+    def look(k):
+        grey = still(k)
+        rolled = np.roll(crowd, 37 * k, axis=1)
+        grey[60:] = np.where((k + np.arange(320)) % 3 == 0, rolled[60:], grey[60:])
+        return grey
+
+    assert watch(learnt, look, LEARNT_S, 3 * LEARNT_S, LEARN_S) is None
+    assert (tmp_path / "gate.view").read_bytes() == kept
 
 
 def test_a_slow_turn_is_not_learned_away(learnt):
