@@ -132,10 +132,13 @@ def test_cells_divide_pictures_of_any_shape(model, size):
 
 @pytest.mark.parametrize("people", [8, 60])
 def test_drawn_people_are_counted(model, people):
-    picture, inside = scene(people)
-    found = model.count(picture)
-    assert found.total == pytest.approx(inside, rel=0.25, abs=2.0)
-    assert abs(found.total - inside) < 4 * found.stderr()
+    counted = true = 0.0
+    for seed in (3, 4, 5):
+        picture, inside = scene(people, seed=seed)
+        found = model.count(picture)
+        assert abs(found.total - inside) < 4 * found.stderr()
+        counted, true = counted + found.total, true + inside
+    assert counted == pytest.approx(true, rel=0.2, abs=3.0)
 
 
 def test_an_empty_place_has_nobody_in_it(model):
