@@ -15,9 +15,9 @@ somebody is looking. `found_same` counts alarms of the moment's own kind and at 
 Delay of red: from the beginning of a true moment of level 1 until any alarm of level 1 is open; 0 if one is
 already. A moment without such an alarm until 5 s after its end has no delay and is late in the share.
 
-Not scored, but told of beside (`others`): `crowd.flow`, as its window is 60 s and the truth's is 10 s: the
-two count different things; `crowd.pressure`, as the simulator's people are shaken ten times as hard as real
-ones; `crowd.forecast`, as it tells of what is ahead. In calm scenes their alarms are counted as well.
+Not scored, but counted beside (`others`; in calm scenes any would be false): `crowd.pressure`, as the
+simulator's people are shaken ten times as hard as real ones, and `crowd.forecast`, as it tells of what is
+ahead. Not watched is `crowd.flow`, as its window is 60 s and the truth's 10 s: they count different things.
 """
 
 import math
@@ -208,22 +208,21 @@ def moment_found(moment: TruthEvent, alarms: Sequence[Alarm]) -> Found:
 
 
 def forecasts_before(recording: Recording, seen: Seen, ahead_min: float) -> list[float | None]:
-    """Minutes said so long before the worst cell first reached each level; None where nothing was said of it.
+    """Minutes said so long before the true worst cell reached a threshold; None where nothing was said of it.
 
     Only crossings count before which the scene had been watched for a minute, what a trend needs, and only of
-    the level that was the next one then.
+    thresholds that the rule speaks of: the next one then, and red. One is reached when it is kept for 5 s.
     """
     said: list[float | None] = []
-    for level, threshold in zip((4, 3, 2, 1), crowds.MOVING_PER_M2, strict=True):
-        begins = [m.begin_s for m in recording.moments if (m.kind, m.level) == ("crowd.density", level)]
-        milder = [m.begin_s for m in recording.moments if (m.kind, m.level) == ("crowd.density", level + 1)]
-        at_s = min(begins, default=math.inf) - 60 * ahead_min
-        if math.isinf(at_s) or at_s < 60 or (milder and min(milder) > at_s) or not seen.times:
+    worst = np.array([one.worst_cell_per_m2 for one in recording.looks])
+    times = np.array(seen.times)
+    for threshold in sorted({*crowds.MOVING_PER_M2, *crowds.STANDING_PER_M2}):
+        reached = crowds.spans(recording.times, worst / threshold)
+        if not reached or reached[0][0] - 60 * ahead_min < 60:
             continue
-        k = int(np.argmin(np.abs(np.array(seen.times) - at_s)))
-        found = seen.forecasts[k]
-        told = found.threshold_per_m2 is not None and math.isclose(found.threshold_per_m2, threshold)
-        said.append(found.minutes if told else None)
+        found = seen.forecasts[int(np.argmin(np.abs(times - (reached[0][0] - 60 * ahead_min))))]
+        if threshold in found.until:
+            said.append(found.until[threshold])
     return said
 
 

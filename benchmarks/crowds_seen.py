@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.crowds_scenes import STEP_S, Floats, Recording
+from benchmarks.crowds_scenes import Floats, Recording
 from edge.analysis import Analysis, Look
 from edge.config import CameraConfig
 from edge.incidents import Incidents, policies
@@ -40,11 +40,10 @@ class Told(NamedTuple):
 
 
 class Minutes(NamedTuple):
-    """A forecast: that so many persons per m2 are reached in so many minutes; None where none is said."""
+    """A forecast: in how many minutes each density in persons per m2 is reached; None where it is not said."""
 
     at_s: float
-    threshold_per_m2: float | None
-    minutes: float | None
+    until: dict[float, float | None]
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Seen:
 
 
 def camera_at(place: Place, fps: float) -> CameraConfig:
-    """The surveyed camera of a place, with every crowd rule as it is by default."""
+    """The surveyed camera of a place, with every crowd rule of zones as it is by default."""
     camera, zone = place.camera, place.crowd
     low, high = zone.corners.min(axis=0) - 1.0, zone.corners.max(axis=0) + 1.0
     axes = (np.linspace(first, last, 3) for first, last in zip(low, high, strict=True))
@@ -89,11 +88,7 @@ def camera_at(place: Place, fps: float) -> CameraConfig:
                 for image, spot in zip(seen[within], spots[within], strict=True)
             ],
             "zones": [{"id": zone.id, "units": "ground", "polygon": zone.polygon}],
-            "lines": [{"id": gate.id, "units": "ground", "points": gate.points} for gate in place.gates],
-            "rules": [
-                *({"kind": kind, "zone": zone.id} for kind in RULES),
-                *({"kind": "crowd.flow", "line": gate.id} for gate in place.gates),
-            ],
+            "rules": [{"kind": kind, "zone": zone.id} for kind in RULES],
         }
     )
 
@@ -127,8 +122,9 @@ def tracks_of(camera: Camera, number: np.ndarray, at: Floats, velocity: Floats, 
 
 def indices(recording: Recording, fps: float) -> list[int]:
     """The recording's looks nearest to so many pictures a second."""
+    step_s, last = recording.times[1] - recording.times[0], len(recording.times) - 1
     count = int(np.floor(recording.times[-1] * fps + 1e-9)) + 1
-    return sorted({min(round(k / fps / STEP_S), len(recording.times) - 1) for k in range(count)})
+    return sorted({min(round(k / fps / step_s), last) for k in range(count)})
 
 
 def looks(recording: Recording, fps: float) -> Iterator[tuple[int, Tracks]]:
@@ -169,9 +165,11 @@ def note(seen: Seen, at_s: float, look: Look, zone: str, incidents: Incidents) -
 
 
 def forecast_of(at_s: float, observations: tuple[Observation, ...]) -> Minutes:
-    """What a look's forecast says."""
+    """What a look's forecast says of the next level and of red."""
+    until: dict[float, float | None] = {}
     for one in observations:
-        if one.kind == "crowd.forecast":
-            measures = one.measures
-            return Minutes(at_s, measures.get("threshold_per_m2"), measures.get("time_to_level_min"))
-    return Minutes(at_s, None, None)
+        measures = one.measures
+        for goal, time in (("threshold", "time_to_level_min"), ("red_threshold", "time_to_red_min")):
+            if one.kind == "crowd.forecast" and f"{goal}_per_m2" in measures:
+                until[measures[f"{goal}_per_m2"]] = measures.get(time)
+    return Minutes(at_s, until)

@@ -1,7 +1,9 @@
 """Counterflow: streams that press against each other where it is dense and both are slowed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,13 +21,53 @@ _WITHIN = 0.5
 """Cosine of the widest angle between a person's way and the axis: 60 degrees, so that axes overlap."""
 
 
+WAY_S = 2.0
+"""A person's direction is that of the way made in so long: who is pushed to and fro has none."""
+
+Footprint = tuple[float, float, float]
+"""Camera time in seconds, and x and y in metres."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Where those who are tracked have been in the last seconds, by key, the oldest first; in memory only."""
+
+    footprints: Mapping[int, tuple[Footprint, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def step_ways(state: Ways, people: People, pts_s: float) -> tuple[Ways, People]:
+    """Take in one look, and give people the velocity of the way made in the last `WAY_S`.
+
+    Who has no track, or one younger than half of that, keeps the velocity of the look: that of a map's points
+    is one of many people at once, whose jostling cancels out.
+
+    Args:
+        state: from the look before.
+        people: at this look.
+        pts_s: camera time, not below the last one's.
+    """
+    footprints: dict[int, tuple[Footprint, ...]] = {}
+    velocity = people.velocity.copy()
+    for row in np.flatnonzero(people.tracked):
+        key, (x, y) = int(people.keys[row]), people.at[row].tolist()
+        past = state.footprints.get(key, ())
+        # One footprint that is older than needed stays, so that the way is never shorter than wanted.
+        fresh = [k for k, one in enumerate(past) if pts_s - one[0] < WAY_S - 1e-6]
+        past = past[max(0, (fresh[0] if fresh else len(past)) - 1) :]
+        footprints[key] = (*past, (pts_s, x, y))
+        if past and pts_s - past[0][0] >= WAY_S / 2:
+            velocity[row] = (np.array((x, y)) - past[0][1:]) / (pts_s - past[0][0])
+    return Ways(MappingProxyType(footprints)), replace(people, velocity=velocity)
+
+
 @dataclass(frozen=True, slots=True)
 class CounterflowLimits:
     """From when on opposed streams are a danger; all three must be reached at one place.
 
     Attributes:
         density_per_m2: persons per m2. From 2.0 on speed falls markedly (Fruin's LOS F begins at 2.15).
-        weak_share: share of the weaker stream among those who move, 0 to 0.5.
+        weak_share: share of the weaker stream among all who are near, 0 to 0.5: a few who make their way
+            through a crowd that stands are no streams.
         slowed_ratio: mean speed over Weidmann's expectation for one stream at that density, or at the limit's
             where it is denser, as a stream that creeps at 4 per m2 is slowed though that is expected.
         standing_m_s: who is slower has no direction; above the velocities' noise.
@@ -51,7 +93,7 @@ class Counterflow:
 
     Attributes:
         danger: dense, opposed and slowed there; None where it cannot be measured.
-        weak_share: share of the weaker stream among those who move along the axis, 0 to 0.5.
+        weak_share: share of the weaker stream among all who are near, 0 to 0.5.
         weak_share_stderr: its standard error, by the number of people near.
         density_per_m2, density_stderr_per_m2: persons per m2.
         speed_m_s: mean walking speed, whichever way.
@@ -83,7 +125,7 @@ class _Streams:
         axis: (2,) unit vector.
         ahead, back: persons along it and against it, Gaussian-weighted.
         flux: density times speed of the weaker in persons per metre and second.
-        share: of the weaker among both.
+        share: of the weaker among all whose velocity is known.
         badness: at least 1 where the limits on opposition are met: the lowest of its measures over its limit.
     """
 
@@ -129,7 +171,9 @@ def counterflow(people: People, ground: Ground, limits: CounterflowLimits | None
         return Counterflow(danger=False)
     calm = np.minimum(density / limits.density_per_m2, limits.slowed_ratio / np.maximum(ratio, 1e-6))
     streams = [_streams(kernel, weight, v, axis, whole, limits) for axis in _axes(weight, v, limits)]
-    rated = [np.where(enough, np.minimum(s.badness, calm), -np.inf) for s in streams]
+    rates = [np.where(enough, np.minimum(s.badness, calm), -np.inf) for s in streams]
+    # Of places that are all dangerous the densest is the worst one, however evenly others are shared.
+    rated = [np.where(rate >= 1, np.maximum(density / limits.density_per_m2, 1.0), rate) for rate in rates]
     places = [np.unravel_index(int(rate.argmax()), rate.shape) for rate in rated]
     # Two axes may hold the same people: then the one along which they move counts.
     worst = max(range(_AXES), key=lambda k: (round(float(rated[k].max()), 6), streams[k].flux[places[k]]))
@@ -174,7 +218,7 @@ def _streams(
     one, other = kernel.sum(ahead), kernel.sum(back)
     flux = np.minimum(kernel.sum(ahead * along), kernel.sum(-back * along)) / whole
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.nan_to_num(np.minimum(one, other) / (one + other))
+        share = np.nan_to_num(np.minimum(one, other) / kernel.sum(weight))
     # The sum of weights exp(-d^2/R^2) of an even crowd is that of the people in pi R^2.
     people = np.minimum(one, other) / limits.least_people
     return _Streams(axis, one, other, flux, share, np.minimum(share / limits.weak_share, people))

@@ -13,6 +13,9 @@ HORIZON_S = 600.0
 BAND_SIGMAS = 1.2816
 """The band holds the truth in 80 of 100: one in ten below it and one above."""
 
+CREST_MEMORY_S = 60.0
+"""How fast a zone's `Crest` forgets."""
+
 _NOISE_MEMORY_S = 1.0
 """Errors of looks nearer than this are the same error."""
 _GATE = 3.0
@@ -199,6 +202,46 @@ def forecast(state: Trend, threshold: float, options: TrendOptions, horizon_s: f
     if central is None or slope < BAND_SIGMAS * slope_stderr:
         return Forecast(None, early, late, probability, "not surely rising to it")
     return Forecast(central, early, late, probability)
+
+
+@dataclass(frozen=True, slots=True)
+class Crest:
+    """How far a zone's worst cell rises above its mean density: worst = mean + excess * sqrt(mean).
+
+    People in a cell scatter around their mean number by its root where they come independently of each other
+    (Poisson), and cells differ as much where they do not, so that the excess changes little while a place
+    fills. It is fitted by least squares with fading memory.
+
+    Attributes:
+        product: faded sum of (worst - mean) * sqrt(mean), in persons^1.5 per m^3.
+        square: faded sum of mean, in persons per m2.
+        looked_s: camera time of the newest look.
+    """
+
+    product: float = 0.0
+    square: float = 0.0
+    looked_s: float = math.nan
+
+    @property
+    def excess(self) -> float:
+        """In roots of persons per m2; 0 where nobody has been seen."""
+        return self.product / self.square if self.square > 0 else 0.0
+
+    def mean_at(self, worst_per_m2: float) -> float:
+        """The mean density at which the worst cell has so many persons per m2."""
+        root = (math.hypot(self.excess, 2 * math.sqrt(worst_per_m2)) - self.excess) / 2
+        return root * root
+
+
+def step_crest(state: Crest, mean_per_m2: float, worst_per_m2: float, pts_s: float) -> Crest:
+    """Take in one look; one that is not later changes nothing."""
+    gap_s = pts_s - state.looked_s
+    if gap_s <= 0:
+        return state
+    keep = 0.0 if math.isnan(gap_s) else math.exp(-gap_s / CREST_MEMORY_S)
+    weight = 1.0 if math.isnan(gap_s) else min(gap_s, CREST_MEMORY_S)
+    above = max(worst_per_m2 - mean_per_m2, 0.0) * math.sqrt(mean_per_m2)
+    return Crest(keep * state.product + weight * above, keep * state.square + weight * mean_per_m2, pts_s)
 
 
 def _motion(seconds: float, options: TrendOptions) -> tuple[Floats, Floats]:

@@ -29,8 +29,8 @@ class Policy:
     """How steady a rule must be.
 
     Attributes:
-        hold_s: seconds for which a level must be kept up, from a look that calls for it to another one that
-            does, before the incident begins or rises to it.
+        hold_s: seconds for which a level must be kept up, from the look that first calls for it, before the
+            incident begins or rises to it.
         release_s: seconds without a level before the incident falls from it, or ends.
         urgent_hold_s: as `hold_s`, for levels 2 and 1 where that is shorter; None is no shorter.
     """
@@ -87,7 +87,6 @@ class _Watch:
         observed_s: seconds looked at so far.
         last_pts_s: camera time of the last look.
         blind_s: seconds of looks since then that could not be judged.
-        level: what the last look called for.
         met: since when each level, once called for, has been kept up.
         lost: since when each level is continuously no longer sustained.
         first_pts_s, first_utc: first look of the present row of troubled ones.
@@ -96,7 +95,6 @@ class _Watch:
     observed_s: float = 0.0
     last_pts_s: float | None = None
     blind_s: float = 0.0
-    level: int | None = None
     met: dict[int, float] = field(default_factory=dict)
     lost: dict[int, float] = field(default_factory=dict)
     first_pts_s: float = 0.0
@@ -106,7 +104,7 @@ class _Watch:
     def look(self, seen: Observation, pts_s: float, utc: datetime) -> None:
         if self.last_pts_s is not None:
             self.observed_s += min(max(pts_s - self.last_pts_s, 0.0), MAX_STEP_S)
-        self.last_pts_s, self.blind_s, self.level = pts_s, 0.0, seen.level
+        self.last_pts_s, self.blind_s = pts_s, 0.0
         if seen.level is not None and not self.met:
             self.first_pts_s, self.first_utc = pts_s, utc
         for level in _LEVELS:
@@ -131,11 +129,9 @@ class _Watch:
         self.lost.clear()
 
     def risen(self, policy: Policy) -> int | None:
-        """The most severe level that is called for, and has been kept up for long enough."""
-        if self.level is None:
-            return None
+        """The most severe level that was called for and has been kept up for long enough since."""
         held = (k for k, s in self.met.items() if self.observed_s - s >= policy.hold_of(k) - _EPS_S)
-        return min((k for k in held if k >= self.level), default=None)
+        return min(held, default=None)
 
     def remaining(self, release_s: float) -> int | None:
         """The most severe level that has not been absent for long enough; None when all have been."""

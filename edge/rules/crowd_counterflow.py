@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge.counterflow import RADIUS_M, Counterflow, CounterflowLimits, counterflow
+from edge.counterflow import RADIUS_M, Counterflow, CounterflowLimits, Ways, counterflow, step_ways
 from edge.errors import SiteError
 from edge.field import Ground
 from edge.observation import Observation
@@ -83,10 +83,12 @@ class _Counterflow(Watcher):
         self._rule = rule
         self._ground = Ground.lay(floor.polygon, RADIUS_M)
         self._limits, self._eased = rule.limits(), rule.limits(rule.keep)
+        self._ways = Ways()
         self._troubled = False
 
     def step(self, view: View) -> list[Observation]:
-        rule, people = self._rule, view.people_in(self._rule.zone)
+        rule = self._rule
+        self._ways, people = step_ways(self._ways, view.people_in(rule.zone), view.pts_s)
         found = counterflow(people, self._ground, self._limits)
         self.unavailable = found.unavailable
         if found.danger is None:

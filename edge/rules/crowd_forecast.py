@@ -8,7 +8,19 @@ import numpy as np
 from pydantic import Field
 
 from edge.density_levels import DensityLevels, Pace, step_pace
-from edge.forecast import HORIZON_S, Forecast, Reading, Trend, TrendOptions, forecast, step_trend
+from edge.errors import SiteError
+from edge.field import ZoneDensity
+from edge.forecast import (
+    HORIZON_S,
+    Crest,
+    Forecast,
+    Reading,
+    Trend,
+    TrendOptions,
+    forecast,
+    step_crest,
+    step_trend,
+)
 from edge.observation import Observation
 from edge.rule_base import (
     CrowdRule,
@@ -18,8 +30,10 @@ from edge.rule_base import (
     person_needed,
     rounded,
     verdict,
+    without_ground,
 )
 from edge.sections import Hold
+from edge.site import Site
 from edge.view import View
 
 EVERY_S = 1.0
@@ -27,9 +41,12 @@ EVERY_S = 1.0
 
 
 class ForecastRule(DensityLevels, CrowdRule):
-    """`crowd.forecast`: minutes until the worst cell's density reaches the next level, from its net inflow.
+    """`crowd.forecast`: minutes until the worst cell's density reaches the next levels, from its net inflow.
 
-    It is one level milder than what it forecasts: red within the lead is orange.
+    What is followed is the zone's mean density, which changes as people come and go; the worst cell's own
+    course is that of a few people. How far it is above the mean is measured beside.
+
+    It is one level milder than what it forecasts: red within the lead is orange, though yellow comes before.
     """
 
     FLOOR_FPS = 0.5  # as density, whose course it follows
@@ -44,7 +61,7 @@ class ForecastRule(DensityLevels, CrowdRule):
     def watch(self, setting: Setting) -> Watcher:
         """What looks for this rule."""
         person_needed(setting)
-        return _Forecaster(self)
+        return _Forecaster(self, setting.site)
 
 
 RULE = ForecastRule
@@ -56,13 +73,15 @@ class _Second:
 
     Attributes:
         began_s: camera time of the first.
-        densities: persons per m2 in the worst cell.
+        means: persons per m2 of the zone.
         variances: of these.
+        worsts: persons per m2 in the worst cell.
     """
 
     began_s: float
-    densities: list[float] = field(default_factory=list)
+    means: list[float] = field(default_factory=list)
     variances: list[float] = field(default_factory=list)
+    worsts: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +100,18 @@ class _Ahead:
 
 
 class _Forecaster(Watcher):
-    def __init__(self, rule: ForecastRule) -> None:
+    def __init__(self, rule: ForecastRule, site: Site) -> None:
+        floor = site.zone(rule.zone).floor
+        if floor is None:
+            raise SiteError("zone", without_ground(rule.kind, rule.zone))
         self._rule = rule
-        self._options = tuple(TrendOptions(step) for step in rule.moving_steps)
-        self._trends = [Trend() for _ in self._options]
+        # One person more or less makes 1 / area: a look tells no finer.
+        self._grain = 1 / (12 * floor.area_m2**2)
+        self._options = TrendOptions(rule.blue_per_m2)
+        self._trend, self._crest = Trend(), Crest()
         self._pace = Pace()
         self._second: _Second | None = None
-        self._ahead: _Ahead | None = None
+        self._ahead: tuple[_Ahead, ...] = ()
 
     def step(self, view: View) -> list[Observation]:
         rule = self._rule
@@ -97,9 +121,7 @@ class _Forecaster(Watcher):
         worst = density.worst
         crowd = view.people_in(rule.zone).select(worst.members)
         self._pace = step_pace(self._pace, crowd, view.pts_s, view.noise, rule)
-        # One person more or less makes 1 / cell: a look tells no finer.
-        variance = worst.stderr_per_m2**2 + 1 / (12 * rule.cell_m2**2)
-        self._look(view, worst.density_per_m2, variance)
+        self._look(view, density)
         if self.unavailable is not None:
             return []
         rows = view.tracks_of(view.members_of(rule.zone)[worst.members])
@@ -110,56 +132,65 @@ class _Forecaster(Watcher):
         }
         return [verdict(rule, view, self._severity(), measures, "density_worst_cell_per_m2", rows)]
 
-    def _look(self, view: View, density_per_m2: float, variance: float) -> None:
+    def _look(self, view: View, density: ZoneDensity) -> None:
         now_s = view.pts_s
         if self._second is not None and now_s - self._second.began_s >= EVERY_S - 1e-6:
             self._take(self._second, view.density_factor)
             self._second = None
         if self._second is None:
             self._second = _Second(now_s)
-        self._second.densities.append(density_per_m2)
-        self._second.variances.append(variance)
+        self._second.means.append(density.mean_per_m2)
+        self._second.variances.append(density.stderr_per_m2**2 + self._grain)
+        self._second.worsts.append(density.worst.density_per_m2)
 
     def _take(self, second: _Second, factor: float) -> None:
-        reading = Reading(float(np.mean(second.densities)), math.sqrt(float(np.mean(second.variances))))
-        pairs = zip(self._trends, self._options, strict=True)
-        self._trends = [step_trend(trend, reading, second.began_s, options) for trend, options in pairs]
-        self._ahead = self._next(reading.value, factor)
-        known = self._ahead is None or self._ahead.found.unavailable != "too little history"
+        mean, worst = float(np.mean(second.means)), float(np.mean(second.worsts))
+        reading = Reading(mean, math.sqrt(float(np.mean(second.variances))))
+        self._trend = step_trend(self._trend, reading, second.began_s, self._options)
+        self._crest = step_crest(self._crest, mean, worst, second.began_s)
+        self._ahead = self._beyond(worst, factor)
+        known = all(ahead.found.unavailable != "too little history" for ahead in self._ahead)
         self.unavailable = None if known else "too little history"
 
-    def _next(self, value: float, factor: float) -> _Ahead | None:
-        """The next level; None above all."""
+    def _beyond(self, value: float, factor: float) -> tuple[_Ahead, ...]:
+        """The levels that are not reached yet, the next one first."""
         steps = self._rule.steps(self._pace.stands(self._rule), factor)
-        k = next((k for k, step in enumerate(steps) if value < step), None)
-        if k is None:
-            return None
         horizon_s = max(HORIZON_S, 120 * self._rule.lead_min)
-        return _Ahead(4 - k, steps[k], forecast(self._trends[k], steps[k], self._options[k], horizon_s))
-
-    def _within(self, found: Forecast, ease: float) -> bool:
-        return found.minutes is not None and found.minutes <= self._rule.lead_min / ease
-
-    def _severity(self) -> Severity:
-        if self._ahead is None:
-            return Severity()
-        level = min(self._ahead.level + 1, 4)
-        return Severity(
-            level if self._within(self._ahead.found, 1.0) else None,
-            level if self._within(self._ahead.found, self._rule.keep) else None,
+        trend, options, mean_at = self._trend, self._options, self._crest.mean_at
+        return tuple(
+            _Ahead(4 - k, step, forecast(trend, mean_at(step), options, horizon_s))
+            for k, step in enumerate(steps)
+            if value < step
         )
 
+    def _within(self, ease: float) -> int | None:
+        """One level milder than the most severe one within the lead."""
+        lead_min = self._rule.lead_min / ease
+        near = (a.level for a in self._ahead if a.found.minutes is not None and a.found.minutes <= lead_min)
+        return min((min(level + 1, 4) for level in near), default=None)
+
+    def _severity(self) -> Severity:
+        return Severity(self._within(1.0), self._within(self._rule.keep))
+
     def _measures(self) -> dict[str, float]:
-        trend, scale = self._trends[0], self._options[0].scale
+        trend, scale = self._trend, self._options.scale
         # The root of the share of the scale rises by `slope`: so the measure rises by 2 root slope scale.
         rise = 2 * scale * float(trend.mean[0] * trend.mean[1]) * 60
         measures = rounded(3, rise_per_m2_min=rise)
-        if self._ahead is None:
+        if not self._ahead:
             return measures
-        found = self._ahead.found
+        following, red = self._ahead[0], self._ahead[-1]
+        found = following.found
         return {
             **measures,
-            **rounded(3, threshold_per_m2=self._ahead.threshold_per_m2, probability_share=found.probability),
+            **rounded(3, red_threshold_per_m2=red.threshold_per_m2),
+            **rounded(
+                2,
+                time_to_red_min=red.found.minutes,
+                time_to_red_earliest_min=red.found.earliest_minutes,
+                time_to_red_latest_min=red.found.latest_minutes,
+            ),
+            **rounded(3, threshold_per_m2=following.threshold_per_m2, probability_share=found.probability),
             **rounded(
                 2,
                 time_to_level_min=found.minutes,

@@ -66,7 +66,7 @@ def test_a_dip_within_the_hold_time_starts_it_anew():
 def test_a_value_that_wavers_around_a_threshold_begins_no_new_hold_time():
     rising = [(3, 3), (None, 3), (None, 3), (3, 3), (3, 3)]
     assert run(made(3, 0), rising) == [(3, "begin", 3)]
-    assert run(made(2, 0), rising) == [(3, "begin", 3)]  # not while it is below
+    assert run(made(2, 0), rising) == [(2, "begin", 3)]  # it has not fallen clearly below
     assert run(made(3, 0), [(3, 3), (None, None), (3, 3), (3, 3)]) == []
 
 
