@@ -83,7 +83,10 @@ class Blend:
         self._flow_noise: Noise | None = None
 
     def heights_px(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
-        """How tall people are in a picture of that size, by where they stand; None where it is not known."""
+        """How tall people are in a picture of that size, in pixels by where they stand, (n, 2) metres -> (n,).
+
+        None where that is not known.
+        """
         pinhole = self._seen(size_px).pinhole
         if pinhole is None or size_px is None:
             return None

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from api.cli import app
 from edge.analysis import Analysis
 from edge.config import CameraConfig
+from edge.scene import Scene
 from edge.site import Site
 from edge.steadiness import MOVED, Steadiness
 from models.detections import Tracks
@@ -322,7 +323,7 @@ def test_nobody_is_judged_by_every_rule_without_a_number_that_is_none() -> None:
     )  # fmt: skip
     watcher = Analysis(camera, Site.from_config(camera), ("person",))
     for k in range(100):
-        look = watcher.update(Tracks.empty(), 0.2 * k, (1280, 720))
+        look = watcher.update(Tracks.empty(), 0.2 * k, Scene((1280, 720)))
         for observation in look.observations:
             assert observation.level is None
             assert all(math.isfinite(value) for value in observation.measures.values())

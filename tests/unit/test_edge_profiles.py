@@ -124,7 +124,7 @@ def test_rules_that_cannot_be(rule, words):
 
 
 def test_a_capacity_of_nobody():
-    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+    with pytest.raises(ValidationError, match="must be at least 1"):
         camera(DENSITY, zone={"capacity": 0})
 
 

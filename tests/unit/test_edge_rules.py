@@ -95,7 +95,7 @@ def test_of_unknown_speed_it_is_a_moving_crowd():
     watch, seen = analysis({**DENSITY, "standing_after_s": 3}), tracks(still(DENSE))
     young = replace(seen, age_s=np.zeros_like(seen.age_s))
     for t in range(12):
-        (observation,) = watch.update(young, t / 2, SIZE_PX).observations
+        (observation,) = watch.update(young, t / 2, Scene(SIZE_PX)).observations
     assert observation.level == 3
     assert "speed_m_s" not in observation.measures
 
@@ -250,9 +250,9 @@ def test_pressure_says_why_it_cannot_be_measured():
     watch = analysis(PRESSURE)
     look = watch.update(tracks(scene(0.0)), 0.0)
     assert look.unavailable == {"crowd.pressure/z": "how tall people are in the picture is unknown"}
-    look = watch.update(tracks(scene(0.2)), 0.2, (128, 72))
+    look = watch.update(tracks(scene(0.2)), 0.2, Scene((128, 72)))
     assert look.unavailable == {"crowd.pressure/z": "people are under 20 pixels high"}
-    look = watch.update(tracks(NOBODY), 0.4, SIZE_PX)
+    look = watch.update(tracks(NOBODY), 0.4, Scene(SIZE_PX))
     assert (look.unavailable, look.observations[0].level) == ({}, None)
 
 
@@ -376,7 +376,10 @@ def test_the_order_of_tracks_does_not_matter(seed, per_m2):
         crowd = Crowd(at + v * k * 0.5, v)
         seen = tracks(crowd, scores=rng.uniform(0.3, 1.0, len(at)))
         order = rng.permutation(len(seen))
-        first, second = one.update(seen, k * 0.5, SIZE_PX), other.update(seen.select(order), k * 0.5, SIZE_PX)
+        first, second = (
+            one.update(seen, k * 0.5, Scene(SIZE_PX)),
+            other.update(seen.select(order), k * 0.5, Scene(SIZE_PX)),
+        )
         assert first.unavailable == second.unavailable
         for a, b in zip(first.observations, second.observations, strict=True):
             assert (a.kind, a.zone, a.level, a.sustains, a.boxes) == (
