@@ -83,7 +83,7 @@ class Blend:
         self._flow_noise: Noise | None = None
 
     def heights_px(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
-        """How tall people are in a picture of that size, in pixels by where they stand, (n, 2) metres -> (n,).
+        """How tall people are in a picture of that size, in pixels: (n, 2) metres -> (n,).
 
         None where that is not known.
         """

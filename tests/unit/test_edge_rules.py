@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge.analysis import Look
 from edge.crowd import level_of
+from edge.scene import Scene
 from tests.support.afoot import (
     NOBODY,
     SIZE_PX,
