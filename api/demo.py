@@ -54,20 +54,14 @@ def _camera(index: int) -> dict[str, object]:
 
 
 def _rules(place: Place, kind: str) -> Sequence[dict[str, object]]:
-    rules: dict[str, dict[str, object]] = {
+    where: dict[str, dict[str, object]] = {
         "hazard.intrusion": {"zone": place.restricted.id},
         "hazard.line": {"line": place.line.id},
-        # A detector sees only part of a dense crowd, so the demo's levels begin lower than the defaults.
-        "crowd.density": {
-            "zone": place.crowd.id,
-            "blue_per_m2": 1.0,
-            "yellow_per_m2": 1.75,
-            "orange_per_m2": 2.5,
-            "red_per_m2": 4.0,
-            "hold_s": 3.0,
-        },
     }
-    return [{"kind": kind, **rules[kind]}]
+    if kind in where:
+        return [{"kind": kind, **where[kind]}]
+    crowd = place.crowd.id
+    return [{"kind": kind, "zone": crowd}, {"kind": "crowd.forecast", "zone": crowd}, {"kind": "crowd.surge"}]
 
 
 def surveyed(place: Place) -> list[dict[str, list[float]]]:

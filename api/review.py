@@ -17,7 +17,7 @@ from edge.rules import AnyRule
 from edge.site import Site, Zone
 from edge.yaml_tree import read_tree
 from models.errors import ModelError
-from models.zoo import find_model
+from models.zoo import find_model, head_counter
 from streams.hardware import trouble
 
 
@@ -56,13 +56,18 @@ def _rule(rule: AnyRule) -> str:
 
 
 def problems(path: Path, config: Config) -> list[Problem]:
-    """What only the chosen detector can tell: that it exists, and knows the classes that rules name."""
+    """What only the chosen models can tell: that they exist, and know the classes that rules name."""
     tree = read_tree(path)
+    found = []
+    try:
+        if config.model.density is not None:
+            head_counter(config.model.density)
+    except ModelError as error:
+        found.append(tree.problem(("model", "density"), str(error)))
     try:
         class_names = find_model(config.model.detector).manifest.classes
     except ModelError as error:
-        return [tree.problem(("model", "detector"), str(error))]
-    found = []
+        return [*found, tree.problem(("model", "detector"), str(error))]
     for index, camera in enumerate(config.cameras):
         try:
             Analysis(camera, Site.from_config(camera), class_names)

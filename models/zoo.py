@@ -70,12 +70,23 @@ def load_detector(name_or_path: str, providers: Sequence[str] = (), threads: int
     return Detector(model, Session(model, providers, threads))
 
 
+def head_counter(name_or_path: str) -> ModelFile:
+    """As `find_model`; raises ManifestError, too, when the model counts no heads."""
+    model = find_model(name_or_path)
+    if not isinstance(model.manifest.head, DensityHead):
+        known = [name for name, one in list_models().items() if isinstance(one.manifest.head, DensityHead)]
+        raise ManifestError(
+            f"{model.manifest.name} is a detector and counts no heads; {', '.join(known)} does"
+        )
+    return model
+
+
 def load_density(name_or_path: str, providers: Sequence[str] = (), threads: int = 1) -> DensityModel:
     """Load a head counter by name or by its manifest's path, ready to look at pictures.
 
     Raises ManifestError, IntegrityError, ProviderError or SessionError (all ModelError).
     """
-    model = find_model(name_or_path)
+    model = head_counter(name_or_path)
     return DensityModel(model, Session(model, providers, threads))
 
 

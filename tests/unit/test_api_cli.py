@@ -121,6 +121,18 @@ def test_check_tells_every_error_with_line_and_key(config: Path) -> None:
     assert "topsecret" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nanodet-g-416-int8", "is a detector and counts no heads; heads-448-int8 does"), ("heads", "no model")],
+)
+def test_check_refuses_a_head_counter_that_is_none(config: Path, name: str, words: str) -> None:
+    config.write_text(f"model: {{density: {name}}}\n" + config.read_text())
+    result = invoke("check", config)
+    assert result.exit_code != 0
+    assert "model.density: " in result.stderr
+    assert words in " ".join(result.stderr.split())
+
+
 def test_check_asks_the_detector_for_the_classes_that_rules_name(config: Path) -> None:
     config.write_text(CONFIG.replace("zone: all, min", "zone: all, classes: [unicorn], min"))
     result = invoke("check", config)

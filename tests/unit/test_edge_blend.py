@@ -136,3 +136,12 @@ def test_a_share_of_capacity_counts_heads_where_there_is_no_ground() -> None:
     assert look.observations[0].level == 1
     few = watch.update(NOBODY, 1.0, Scene(SIZE_PX, head_map(ground[:1])))
     assert few.zones["z"].count <= 1
+
+
+@pytest.mark.parametrize("size_px", [(320, 180), (640, 360), (3840, 2160)])
+def test_how_large_the_picture_is_changes_nothing(size_px: tuple[int, int]) -> None:
+    heads = head_map(crowd(3.0))
+    one = analysis().update(NOBODY, 0.0, Scene(size_px, heads))
+    other = analysis().update(NOBODY, 0.0, Scene(SIZE_PX, heads))
+    assert one.zones == other.zones
+    assert one.observations == other.observations
