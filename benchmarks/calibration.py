@@ -1,12 +1,14 @@
 """How well walking people calibrate a camera: simulated cameras, the shipped detector, ten seeds.
 
     python benchmarks/calibration.py [--seeds 10] [--minutes 2] [--size 960x540] [--json FILE]
+    python benchmarks/calibration.py --by-hand    # surveyed points and rectangles instead: seconds
 
 Each seed is another crowd, light and detector noise; places take turns. Compared with the simulator's own
 camera at the middle and the far end of where people walked: lengths and areas, and the error that was told.
 """
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -15,13 +17,16 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import SecretStr
 
+from edge.calibrate import from_points, from_rectangle
 from edge.calibrate_walkers import from_walks
 from edge.calibration import Calibration
 from edge.config import CameraConfig, ModelConfig, SourceConfig
 from edge.errors import SiteError
 from edge.offline import open_clip, pictures
+from edge.plane_error import CLICK
 from edge.walkers import WalkerLog
 from models.tracker import Tracker
 from models.zoo import load_detector
@@ -84,6 +89,49 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, object]]:
             yield {**head, "walkers": walks.walkers, **compare(found, place.camera)}
 
 
+SURVEY = ((-3, 8), (3, 8), (-5, 13), (5, 13), (-7, 21), (7, 21), (0, 17))
+"""Seven points on the ground, in metres, spread over what a camera at 4 to 5 m watches."""
+SPOTS = ((0.0, 12.0), (0.0, 22.0))
+"""Middle and far end."""
+TAPE_M = 0.03
+
+
+def _around(width_m: float, length_m: float, near_m: float = 8.0) -> NDArray[np.float64]:
+    half, far = width_m / 2, near_m + length_m
+    return np.array([(-half, near_m), (half, near_m), (half, far), (-half, far)])
+
+
+def by_hand(tries: int = 60) -> Iterator[dict[str, object]]:
+    """Root mean square errors of areas by way and camera, with clicks and tape as wrong as usual."""
+    ways = {"7 points": None, "12x8 m": (12.0, 8.0), "3x5 m": (3.0, 5.0)}
+    for (way, sides), place in itertools.product(ways.items(), PLACES.values()):
+        if place.camera.height_m > 5:
+            continue
+        errors, refused = [], 0
+        for seed in range(tries):
+            rng = np.random.default_rng(seed)
+            spots = np.array(SURVEY, np.float64) if sides is None else _around(*sides)
+            clicked = place.camera.project(spots) + rng.normal(0, CLICK, spots.shape) * (9 / 16, 1)
+            try:
+                if sides is None:
+                    found = from_points(clicked, spots + rng.normal(0, TAPE_M, spots.shape))
+                else:
+                    width_m, length_m = rng.normal(sides, TAPE_M).tolist()
+                    found = from_rectangle(clicked, width_m, length_m)
+            except SiteError:
+                refused += 1
+                continue
+            errors.append([_area_error(found, place.camera, spot) for spot in SPOTS])
+        middle, far = np.sqrt((np.array(errors) ** 2).mean(axis=0)).tolist()
+        yield {"way": way, "place": place.name, "middle": middle, "far": far, "refused": refused}
+
+
+def _area_error(found: Calibration, camera: Camera, spot: tuple[float, float]) -> float:
+    at, matrix = camera.project(np.array([spot])), camera.homography
+    true = abs(np.linalg.det(matrix) / (at @ matrix[2, :2] + matrix[2, 2])[0] ** 3)
+    return float(found.plane.area_scale(at)[0] / true - 1)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Calibration by walkers against the simulator's truth")
@@ -91,7 +139,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--size", default="960x540")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--by-hand", action="store_true")
     arguments = parser.parse_args()
+    if arguments.by_hand:
+        for row in by_hand():
+            print(" ".join(f"{k}={v:.4f}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()))
+        return
     rows = []
     for row in measure(arguments):
         rows.append(row)

@@ -38,7 +38,7 @@ from models.zoo import load_density, load_detector
 MODEL = "heads-448-int8"
 DETECTOR = "nanodet-g-416-int8"
 DETECTOR_THRESHOLD = 0.25
-BANDS = ((0, 5), (6, 10), (11, 20), (21, 40), (41, None))
+BANDS = ((0, 5), (6, 10), (11, 20), (21, 40), (41, 100), (101, None))
 QUARTERS = 2
 """A picture's regions: so many rows and columns of them."""
 

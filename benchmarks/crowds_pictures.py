@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.crowds_scenes import Recording
 from benchmarks.crowds_seen import Seen, camera_at, indices, note
 from edge.analysis import Analysis
-from edge.census import Census
+from edge.census import Census, Wish
 from edge.config import ModelConfig
 from edge.incidents import Incidents, policies
 from edge.offline import Models
@@ -52,6 +52,6 @@ def watch_pictures(recording: Recording, fps: float) -> Seen:
         at_s = float(recording.times[k])
         picture = AvPicture(video_frame(renderer.shoot(scene.at(at_s)).yuv, at_s))
         tracks = tracker.update(used.detector.detect(picture), at_s)
-        around = census.look(config.id, picture, at_s, every_look=True, dense=analysis.dense)
+        around = census.look(config.id, picture, at_s, Wish(heads=True, motion=analysis.dense))
         note(seen, at_s, analysis.update(tracks, at_s, around), place.crowd.id, incidents)
     return seen

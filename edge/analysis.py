@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge import continuity
 from edge.blend import Blend, Held
 from edge.config import CameraConfig
-from edge.errors import RuleError
+from edge.errors import RuleError, SiteError
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
@@ -69,8 +69,13 @@ class Analysis:
         """
         self.density_factor = 1.0
         """What the thresholds of `crowd.density` are multiplied by; below 1 while trouble is expected."""
+        self.ground_lost: str | None = None
+        """Why places on the ground are not to be trusted at present; None while they are. Until then nobody
+        is placed on it, and rules that need it say this instead."""
         setting = Setting(site, tuple(class_names))
         self._site = site
+        self._flat = site.without_ground()
+        self._on_ground = {f"{r.kind}/{r.subject}" for r in camera.rules if _refuses(r, self._flat)}
         self._person = setting.person
         self._watchers = {
             f"{rule.kind}/{rule.subject}": _bound(k, rule, setting, camera.id)
@@ -97,6 +102,9 @@ class Analysis:
         view = self._view(tracks, pts_s, scene)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
+            if self.ground_lost is not None and name in self._on_ground:
+                unavailable[name] = self.ground_lost
+                continue
             observations += watcher.step(view)
             if watcher.unavailable is not None:
                 unavailable[name] = watcher.unavailable
@@ -108,21 +116,24 @@ class Analysis:
         feet = tracks.foot_points.astype(np.float64)
         ground = plane.to_ground(feet) if plane is not None else None
         persons = _persons(tracks, self._person)
-        grounded, noise, heights = None, UNKNOWN_NOISE, None
-        if plane is not None and self._blend is not None:
+        grounded, noise, heights, site = None, UNKNOWN_NOISE, None, self._site
+        if self.ground_lost is not None:
+            site = self._flat
+        elif plane is not None and self._blend is not None:
             found = people_of(tracks, keys, persons, plane)
             self._stillness, noise = step_stillness(self._stillness, found.people, pts_s)
             grounded = self._blend.join(found, tracks, scene, pts_s)
+            noise = self._blend.noise(noise, grounded)
             heights = self._blend.heights_px(scene.size_px)
         return View(
-            site=self._site,
+            site=site,
             tracks=tracks,
             keys=keys,
             pts_s=pts_s,
             inside={zone.id: zone.holds(feet, ground) for zone in self._site.zones},
             persons=persons,
             grounded=grounded,
-            heads=self._heads.last(scene.heads, pts_s) if plane is None else None,
+            heads=self._heads.last(scene.heads, pts_s) if grounded is None else None,
             density_factor=self.density_factor,
             noise=noise,
             person_px=heights,
@@ -152,6 +163,15 @@ def _bound(index: int, rule: AnyRule, setting: Setting, camera: str) -> Watcher:
         return rule.watch(setting)
     except RuleError as exc:
         raise RuleError(f"rules[{index}].{exc.key}", exc.text, camera) from None
+
+
+def _refuses(rule: AnyRule, site: Site) -> bool:
+    """Whether a rule cannot be judged at a site."""
+    try:
+        rule.check(site)
+    except SiteError:
+        return True
+    return False
 
 
 def _persons(tracks: Tracks, person: int | None) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from edge.ground import GroundPlane
 from edge.on_ground import LOOSE, Grounded
 from edge.people import People
 from edge.pinhole import Pinhole
+from edge.pressure import Noise
 from edge.scene import Scene
 from models.density import HeadMap
 from models.detections import Tracks
@@ -28,6 +29,11 @@ _HEAD_SHARE = 0.06
 """How far below the top of a person's box the middle of the head is, as a share of the box."""
 _STEP_S = 0.04
 """A velocity is turned into one on the ground by where it leads in so long."""
+
+_FEW = 0.1
+"""Where so few of the people have velocities of the one kind, only the other kind's noise counts."""
+_NOISE_ERROR = 0.5
+"""How well the flow's own errors are known, as a share: there and back agree better than either does."""
 
 HeightsPx = Callable[[Floats], Floats]
 
@@ -74,6 +80,7 @@ class Blend:
         self._ground = ground
         self._optics = _Optics()
         self._heads = Held()
+        self._flow_noise: Noise | None = None
 
     def heights_px(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
         """How tall people are in a picture of that size, by where they stand; None where it is not known."""
@@ -93,6 +100,7 @@ class Blend:
             scene: the picture beside its objects.
             pts_s: camera time.
         """
+        self._flow_noise = None
         heads = self._heads.last(scene.heads, pts_s)
         raster = None if heads is None else self._raster(scene.size_px, heads)
         if heads is None or raster is None:
@@ -102,9 +110,30 @@ class Blend:
         n, people = fused.detected, fused.people
         self.dense = float(people.weight[n:].sum()) >= DENSE_PEOPLE
         if scene.motion is not None and self._optics.pinhole is not None:
-            people = _moved(people, n, scene.motion, self._optics.pinhole)
+            people, self._flow_noise = _moved(people, n, scene.motion, self._optics.pinhole)
         rows = np.concatenate((found.rows, np.full(len(people) - n, LOOSE, np.intp)))
         return Grounded(people, rows, fused.shared)
+
+    def noise(self, of_tracks: Noise, found: Grounded) -> Noise:
+        """Noise of people's velocities: that of the tracks and that of the flow, as many as have each.
+
+        Args:
+            of_tracks: as measured on tracks.
+            found: of the last `join`.
+        """
+        known = found.people.moving
+        weight, loose = found.people.weight[known], found.rows[known] == LOOSE
+        share = float(weight[loose].sum() / weight.sum()) if weight.sum() > 0 else 0.0
+        if self._flow_noise is None or share < _FEW:
+            return of_tracks
+        if share > 1 - _FEW:
+            return self._flow_noise
+        return Noise(
+            *(
+                (1 - share) * getattr(of_tracks, name) + share * getattr(self._flow_noise, name)
+                for name in ("variance_m2_per_s2", "stderr_m2_per_s2")
+            )
+        )
 
     def _seen(self, size_px: tuple[int, int] | None) -> _Optics:
         if size_px != self._optics.size_px:
@@ -129,13 +158,23 @@ def _heads_at(tracks: Tracks, rows: NDArray[np.intp]) -> Floats:
     return np.column_stack(((left + right) / 2, top + _HEAD_SHARE * (bottom - top)))
 
 
-def _moved(people: People, detected: int, motion: BlockFlow, pinhole: Pinhole) -> People:
-    """The same people, those of the map with the velocity that is seen at their heads, where one is."""
+def _moved(people: People, detected: int, motion: BlockFlow, pinhole: Pinhole) -> tuple[People, Noise | None]:
+    """The same people, those of the map with the velocity seen at their heads; and the noise of these."""
     at = people.at[detected:]
     seen = pinhole.to_image_at(at)
-    flow = motion.at(seen)
-    led = (pinhole.to_ground_at(seen + flow * _STEP_S) - at) / _STEP_S
-    known = np.isfinite(led).all(axis=1)
+
+    def led(velocity: Floats) -> Floats:
+        return (pinhole.to_ground_at(seen + velocity * _STEP_S) - at) / _STEP_S
+
+    flow = led(motion.at(seen))
+    known = np.isfinite(flow).all(axis=1)
     velocity = people.velocity.copy()
-    velocity[detected:][known] = led[known]
-    return replace(people, velocity=velocity)
+    velocity[detected:][known] = flow[known]
+    errors = motion.stderr_at(seen)
+    variance = sum((led(errors * axis) ** 2).sum(axis=1) for axis in ((1.0, 0.0), (0.0, 1.0)))
+    weight, told = people.weight[detected:], np.isfinite(variance) & known
+    noise = None
+    if weight[told].sum() > 0:
+        mean = float(np.average(variance[told], weights=weight[told]))
+        noise = Noise(mean, _NOISE_ERROR * mean)
+    return replace(people, velocity=velocity), noise

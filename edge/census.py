@@ -15,6 +15,24 @@ _SLACK_S = 0.02
 """Times of pictures are sums of fractions: the tenth of five a second comes a hair too early."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of a picture.
+
+    Attributes:
+        heads: count them, whenever that was done last.
+        motion: measure it, as people could not be followed singly a moment ago.
+        luma: show the picture's brightness.
+    """
+
+    heads: bool = False
+    motion: bool = False
+    luma: bool = False
+
+
+NOTHING = Wish()
+
+
 @dataclass(slots=True)
 class _Eye:
     """What is remembered of one camera."""
@@ -51,32 +69,27 @@ class Census:
             or not 0 <= pts_s - eye.counted_s < DENSITY_PERIOD_S - _SLACK_S
         )
 
-    def look(
-        self, camera_id: str, picture: Picture, pts_s: float, *, every_look: bool = False, dense: bool = False
-    ) -> Scene:
+    def look(self, camera_id: str, picture: Picture, pts_s: float, wish: Wish = NOTHING) -> Scene:
         """What a picture shows beside its objects.
 
         Args:
             camera_id: whose picture it is.
             picture: the pixels.
             pts_s: camera time.
-            every_look: count, whenever that was done last.
-            dense: where people could not be followed singly a moment ago: measure motion.
+            wish: what is wanted of it.
 
         Raises:
             SessionError: inference fails.
         """
         size_px = (picture.width, picture.height)
         eye, heads, motion = self._eyes.get(camera_id), None, None
+        watched = eye is not None and self._model is not None
+        luma = picture.luma(*LUMA_SIZE) if wish.luma or (wish.motion and watched) else None
         if eye is None or self._model is None:
-            return Scene(size_px)
-        if self.due(camera_id, pts_s, every_look=every_look):
+            return Scene(size_px, luma=luma)
+        if self.due(camera_id, pts_s, every_look=wish.heads):
             heads, eye.counted_s = self._model.count(picture), pts_s
-        if dense:
-            luma = picture.luma(*LUMA_SIZE)
-            if eye.luma is not None:
-                motion = self._flow.measure(eye.luma, luma, pts_s - eye.luma_s)
-            eye.luma, eye.luma_s = luma, pts_s
-        else:
-            eye.luma = None
-        return Scene(size_px, heads, motion)
+        if wish.motion and luma is not None and eye.luma is not None:
+            motion = self._flow.measure(eye.luma, luma, pts_s - eye.luma_s)
+        eye.luma, eye.luma_s = luma if wish.motion else None, pts_s
+        return Scene(size_px, heads, motion, luma)

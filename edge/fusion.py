@@ -1,8 +1,8 @@
 """One crowd out of two looks: detections where people stand apart, a density map where they hide each other.
 
 A detector is sure of a person alone, and misses who is hidden or small; a density map is right about many
-and noisy about one. Which of the two counts is decided place by place: by how dense the ground is there, and
-by how large a person is seen.
+and noisy about one. Which of the two counts is decided place by place: by how dense the ground is there, by
+how large a person is seen, and by whether the map sees more people around than its own error explains.
 """
 
 import math
@@ -86,12 +86,12 @@ class Raster:
 
     def density(self, counts: ArrayLike) -> Floats:
         """Heads per m2 around each cell: (h, w) heads -> (h, w); 0 where no ground is seen."""
-        heads = np.where(self.area_m2 > 0, np.asarray(counts, np.float64), 0.0)
-        ground = self._around(self.area_m2)
-        return np.divide(self._around(heads), ground, out=np.zeros_like(ground), where=ground > 0)
+        ground = self.around(self.area_m2)
+        return np.divide(self.around(counts), ground, out=np.zeros_like(ground), where=ground > 0)
 
-    def _around(self, values: Floats) -> Floats:
-        """Sums over each cell's surroundings, by a table of sums."""
+    def around(self, counts: ArrayLike) -> Floats:
+        """Sums over each cell's surroundings on the ground: (h, w) of anything -> (h, w)."""
+        values = np.where(self.area_m2 > 0, np.asarray(counts, np.float64), 0.0)
         rows, columns = values.shape
         table = np.zeros((rows + 1, columns + 1))
         table[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
@@ -138,10 +138,12 @@ def fuse(detected: People, heads_at: ArrayLike, heads: HeadMap, raster: Raster) 
     at = as_points(heads_at)
     if len(at) != len(detected) or heads.counts.shape != raster.area_m2.shape:
         raise ValueError("one head a detection, and a map of the raster's shape")
-    trust = _trust(heads, raster)
-    rows, columns = trust.shape
+    rows, columns = heads.counts.shape
     r = np.clip((at[:, 1] * rows).astype(np.intp), 0, rows - 1)
     c = np.clip((at[:, 0] * columns).astype(np.intp), 0, columns - 1)
+    seen = np.zeros((rows, columns))
+    np.add.at(seen, (r, c), detected.weight)
+    trust = _trust(heads, seen, raster)
     left = 1 - trust[r, c]
     alone = People(
         detected.at, detected.weight * left, detected.variance * left**2, detected.velocity, detected.keys
@@ -149,10 +151,15 @@ def fuse(detected: People, heads_at: ArrayLike, heads: HeadMap, raster: Raster) 
     return Fused(alone.join(_of_map(detected, heads, raster, trust)), len(detected), heads.shared)
 
 
-def _trust(heads: HeadMap, raster: Raster) -> Floats:
-    """How far the map counts at each cell, 0 to 1."""
-    dense = _ramp(raster.density(heads.counts), APART_PER_M2, TOGETHER_PER_M2)
-    return np.where(raster.area_m2 > 0, 1 - (1 - dense) * (1 - raster.small), 0.0)
+def _trust(heads: HeadMap, seen: Floats, raster: Raster) -> Floats:
+    """How far the map counts at each cell, 0 to 1; `seen` are detections by the cell of their head."""
+    counts = heads.counts.astype(np.float64)
+    dense = _ramp(raster.density(counts), APART_PER_M2, TOGETHER_PER_M2)
+    mapped = raster.around(counts)
+    own = raster.around(np.maximum(heads.variance - (heads.shared * counts) ** 2, 0.0))
+    error = np.sqrt(own + (heads.shared * mapped) ** 2)
+    missed = _ramp(mapped - raster.around(seen) - error, 0.0, np.maximum(error, _LEAST))
+    return np.where(raster.area_m2 > 0, 1 - (1 - dense) * (1 - raster.small) * (1 - missed), 0.0)
 
 
 def _of_map(detected: People, heads: HeadMap, raster: Raster, trust: Floats) -> People:
@@ -180,7 +187,7 @@ def _velocity_near(detected: People, points: Floats) -> Floats:
     return mean
 
 
-def _ramp(value: Floats, low: float, high: float) -> Floats:
+def _ramp(value: Floats, low: float, high: float | Floats) -> Floats:
     """0 up to `low`, 1 from `high` on, straight between."""
     ramp: Floats = np.clip((value - low) / (high - low), 0.0, 1.0)
     return ramp

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from edge.analysis import ZoneCount
-from edge.census import Census
+from edge.census import Census, Wish
 from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.events import Event, EventContext, EventDraft
 from edge.floors import counts_heads
@@ -137,7 +137,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: 
                 continue
             now = EPOCH + timedelta(seconds=pts_s)
             found = models.detector.detect(decoded.picture)
-            scene = census.look(camera.id, decoded.picture, pts_s, every_look=True, dense=watch.dense)
+            wish = Wish(heads=True, motion=watch.dense, luma=watch.checks_view(pts_s))
+            scene = census.look(camera.id, decoded.picture, pts_s, wish)
             drafts = watch.update(found, pts_s, now, scene)
             done = min(1.0, pts_s / length_s) if length_s else None
             yield Step(pts_s, done, watch.zones, number(drafts), watch.people)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from edge.census import Census
+from edge.census import Census, Wish
 from edge.events import EventDraft
 from edge.metrics import Metrics
 from edge.scene import Scene
@@ -137,7 +137,7 @@ class Pipeline:
         frame = glance.frame
         watch = self._watches[frame.camera_id]
         try:
-            scene, seen = self._scene(frame, dense=watch.dense)
+            scene, seen = self._scene(frame, watch)
             before = Spent(before.host_s + seen.host_s, before.cpu_ms + seen.cpu_ms)
             began = _Mark(self._clock)
             drafts = watch.update(detections, frame.pts_s, frame.seen_utc, scene)
@@ -154,7 +154,7 @@ class Pipeline:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)
 
-    def _scene(self, frame: Frame, *, dense: bool) -> tuple[Scene, Spent]:
+    def _scene(self, frame: Frame, watch: CameraWatch) -> tuple[Scene, Spent]:
         """Heads and motion, where they are due, and what belongs to the look of what that took.
 
         A count has a period of its own, so that its cost is booked apart.
@@ -163,9 +163,8 @@ class Pipeline:
         every_look = service is not None and service.density
         due = self._census.due(frame.camera_id, frame.pts_s, every_look=every_look)
         began = _Mark(self._clock)
-        scene = self._census.look(
-            frame.camera_id, frame.picture, frame.pts_s, every_look=every_look, dense=dense
-        )
+        wish = Wish(every_look, watch.dense, watch.checks_view(frame.pts_s))
+        scene = self._census.look(frame.camera_id, frame.picture, frame.pts_s, wish)
         spent = _Mark(self._clock).since(began)
         if not due:
             return scene, spent

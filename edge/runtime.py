@@ -31,6 +31,7 @@ from edge.saver import Saver
 from edge.seen import gather
 from edge.sight import Sight
 from edge.status import CameraStatus, NodeStatus, Profile, Readiness, ZoneStatus
+from edge.view_store import ViewStore
 from edge.watch import CameraWatch
 from models.density import DensityModel
 from models.detector import Detector
@@ -46,6 +47,8 @@ log = structlog.get_logger(__name__)
 
 HEALTH_PERIOD_S = 0.5
 JOIN_S = 2.0
+VIEWS = "views"
+"""Folder of the data folder for how cameras' views looked when they were calibrated."""
 SWITCH_S, CROWDED_SWITCH_S = 0.0005, 0.005
 """How long a thread may keep the interpreter while others want it: usually, and before the first plan, when
 all cameras are open. Python's own 5 ms are what threads that decode 25 pictures a second then wait, several
@@ -83,6 +86,7 @@ class Node:
         self._mailbox = Mailbox({camera.id: camera.max_age_s for camera in config.cameras}, clock)
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
+        self._views = ViewStore(config.node.data_dir / VIEWS)
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._delivery = Delivery(
             config, self._speaker, clock, told=self._told, set_profile=self._set_profile
@@ -141,7 +145,7 @@ class Node:
 
     def _watch(self, camera: CameraConfig) -> CameraWatch:
         tracker = Tracker(self.config.model.threshold)
-        watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id)
+        watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
         watch.attend = self._readers[camera.id].set_attention
         return watch
 

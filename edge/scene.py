@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.density import HeadMap
 from streams.flow import BlockFlow
 
@@ -15,11 +18,13 @@ class Scene:
             has.
         heads: how many are where; None where they were not counted in this picture.
         motion: since the picture before; None where it was not measured.
+        luma: (180, 320) uint8 brightness of the whole picture; None where nobody asked for it.
     """
 
     size_px: tuple[int, int] | None = None
     heads: HeadMap | None = None
     motion: BlockFlow | None = None
+    luma: NDArray[np.uint8] | None = None
 
 
 UNKNOWN = Scene()

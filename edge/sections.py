@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Point = tuple[float, float]
@@ -45,7 +45,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def _distinct(points: tuple[Point, ...]) -> tuple[Point, ...]:
     if len(set(points)) != len(points):
-        raise ValueError("has the same point twice")
+        raise ValueError("has the same point twice: leave one of the two out")
     return points
 
 
@@ -83,6 +83,15 @@ class ZoneConfig(Section):
     units: Literal["image", "ground"] = "image"
     walkable_m2: float | None = Field(None, gt=0, description="Walkable area in m2 if less than the polygon.")
     capacity: int | None = Field(None, ge=1, description="Persons the place is declared to hold.")
+
+    @field_validator("capacity", mode="before")
+    @classmethod
+    def _holds_somebody(cls, value: object) -> object:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(
+                "must be at least 1, the persons that it may hold; leave it out where none is declared"
+            )
+        return value
 
 
 class LineConfig(Section):

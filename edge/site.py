@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -20,12 +20,17 @@ from edge.geometry import (
     self_intersects,
 )
 from edge.ground import GroundPlane, hull_share
+from edge.pinhole import Pinhole
 from edge.sections import GroundPoint, LineConfig, ZoneConfig
 
 _LEAST_PICTURE_SHARE = 1e-4
 _LEAST_GROUND_M2 = 0.25
 _EXTRAPOLATED = 0.25
 _ROUNDING = 1.05
+_FRACTIONS = "give fractions of its width and height, 0 to 1"
+_USUAL_ASPECT = 16 / 9
+_HIGHEST_M, _LOWEST_M = 150.0, 1.0
+"""Cameras hang lower and higher than this only where a survey was not in metres."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +154,16 @@ class Site:
             raise SiteError(exc.key, exc.text, camera.id) from None
         return site
 
+    def without_ground(self) -> Self:
+        """The same places on a camera that is not calibrated; zones in metres cannot tell who is in them."""
+        return replace(
+            self,
+            zones=tuple(replace(zone, floor=None) for zone in self.zones),
+            lines=tuple(replace(line, ground=None) for line in self.lines),
+            ground=None,
+            ground_error_m=None,
+        )
+
     def zone(self, zone_id: str) -> Zone:
         """The zone with this id.
 
@@ -192,7 +207,9 @@ def _plane(camera: Surveyed) -> GroundPlane | None:
         return None
     for k, point in enumerate(camera.ground):
         if not all(-0.5 <= x <= 1.5 for x in point.image):
-            raise SiteError(f"ground[{k}].image", f"{_at(point.image)} lies far outside the picture")
+            raise SiteError(
+                f"ground[{k}].image", f"{_at(point.image)} lies far outside the picture: {_FRACTIONS}"
+            )
     return GroundPlane.fit([p.image for p in camera.ground], [p.ground for p in camera.ground])
 
 
@@ -205,7 +222,7 @@ def _inside_picture(key: str, points: Floats) -> None:
         if not (0 <= x <= 1 and 0 <= y <= 1):
             raise SiteError(
                 f"{key}[{k}]",
-                f"[{x:g}, {y:g}] lies outside the picture: give fractions of its width and height, 0 to 1",
+                f"[{x:g}, {y:g}] lies outside the picture: {_FRACTIONS}",
             )
 
 
@@ -216,7 +233,7 @@ def _zone(index: int, zone: ZoneConfig, plane: GroundPlane | None, doubt: _Doubt
     least = _LEAST_PICTURE_SHARE if zone.units == "image" else _LEAST_GROUND_M2
     on_a_line = np.linalg.matrix_rank(corners - corners[0], tol=1e-9) < 2
     if on_a_line or (polygon_area(corners) < least and not self_intersects(corners)):
-        raise SiteError(key, "has (nearly) no area")
+        raise SiteError(key, "has (nearly) no area: give its corners in order around the place")
     if self_intersects(corners):
         raise SiteError(key, "crosses itself: list the corners in order around the zone")
     if plane is None:
@@ -234,7 +251,9 @@ def _floor(index: int, zone: ZoneConfig, plane: GroundPlane, doubt: _Doubt) -> t
     if zone.units == "image":
         if not plane.below_horizon(corners).all():
             corner = int(np.flatnonzero(~plane.below_horizon(corners))[0])
-            raise SiteError(f"{key}[{corner}]", "lies above the horizon, where there is no ground")
+            raise SiteError(
+                f"{key}[{corner}]", "lies above the horizon, where there is no ground: draw it lower"
+            )
         visible = plane.to_ground(corners)
         whole = polygon_area(visible)
         spread = area_stderr(visible, sigma) if doubt.area is None else whole * doubt.area
@@ -244,7 +263,9 @@ def _floor(index: int, zone: ZoneConfig, plane: GroundPlane, doubt: _Doubt) -> t
             visible = clip_half_plane(visible, edge)
         share = polygon_area(visible) / whole
         if share < 0.01:
-            raise SiteError(key, "lies outside the picture")
+            raise SiteError(
+                key, "lies outside the picture: check its metres against the surveyed points' frame"
+            )
         spread = whole * share * (doubt.area or 0.0)  # the metres of its corners are the calibration's
     area = whole * share
     if zone.walkable_m2 is not None:
@@ -260,7 +281,7 @@ def _floor(index: int, zone: ZoneConfig, plane: GroundPlane, doubt: _Doubt) -> t
 def _line(index: int, line: LineConfig, plane: GroundPlane | None) -> Line:
     key, points = f"lines[{index}].points", as_points(line.points)
     if (points[0] == points[1]).all():
-        raise SiteError(key, "starts and ends at the same point")
+        raise SiteError(key, "starts and ends at the same point: give it two")
     ground: Floats | None = None
     if line.units == "image":
         _inside_picture(key, points)
@@ -269,9 +290,11 @@ def _line(index: int, line: LineConfig, plane: GroundPlane | None) -> Line:
     elif plane is not None:
         ground, points = points, plane.to_image(points)
         if not np.isfinite(points).all():
-            raise SiteError(key, "reaches behind the camera")
+            raise SiteError(key, "reaches behind the camera: check its metres, or end it in view")
         if not _crosses_picture(points):
-            raise SiteError(key, "lies outside the picture")
+            raise SiteError(
+                key, "lies outside the picture: check its metres against the surveyed points' frame"
+            )
     return Line(line.id, points[0], points[1], ground)
 
 
@@ -300,6 +323,11 @@ def _notes(plane: GroundPlane | None, zones: tuple[Zone, ...], doubt: _Doubt) ->
     notes = []
     if plane is not None and doubt.place_m is None:
         notes.append("four surveyed points fit any plane: their error cannot be told; survey seven or more")
+    pinhole = None if plane is None else Pinhole.from_plane(plane, _USUAL_ASPECT)
+    if pinhole is not None and not _LOWEST_M <= pinhole.height_m <= _HIGHEST_M:
+        notes.append(
+            f"the survey puts the camera {pinhole.height_m:.3g} m above the ground: are its points in metres?"
+        )
     if plane is not None and not plane.right_handed:
         notes.append("the survey's y axis runs towards the camera, or two of its points are swapped")
     for zone in zones:

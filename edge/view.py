@@ -38,7 +38,7 @@ class View:
         inside: by zone id, (n,) which tracks stand in it.
         persons: (n,) which tracks are people.
         grounded: people on the ground; None where the camera is not calibrated.
-        heads: how many are where in the picture, where that is known and the camera is not calibrated.
+        heads: how many are where in the picture, where that is known and nobody is placed on the ground.
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
@@ -148,7 +148,7 @@ class View:
         rows = self.rows_in(zone_id)
         scores = np.clip(self.tracks.scores[rows].astype(np.float64), 0.0, 1.0)
         seen, error = float(len(rows)), float(np.sqrt((scores * (1 - scores)).sum()))
-        if self.heads is None:
+        if self.heads is None or zone.units != "image":
             return seen, error
         # Without ground nothing tells how close people stand; who hides others is told by what is missing.
         inside = _cells_in(self.heads.counts.shape, zone.polygon)

@@ -11,9 +11,12 @@ from edge.config import CameraConfig
 from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_event
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
+from edge.observation import Observation
 from edge.people import People
 from edge.scene import UNKNOWN, Scene
 from edge.site import Site
+from edge.steadiness import MOVED, Steadiness
+from edge.view_store import ViewStore
 from models.detections import Detections
 from models.detector import Detector
 from models.tracker import Tracker
@@ -31,6 +34,7 @@ class CameraWatch:
         context: who speaks.
         tracker: this camera's own.
         new_id: makes incident ids.
+        views: where it keeps how the camera's view looked when it was calibrated; None for nowhere.
 
     Attributes:
         site: zones, lines and ground plane.
@@ -51,6 +55,7 @@ class CameraWatch:
         context: EventContext,
         tracker: Tracker,
         new_id: Callable[[], str],
+        views: ViewStore | None = None,
     ) -> None:
         self.camera = camera
         self.site = Site.from_config(camera)
@@ -65,6 +70,9 @@ class CameraWatch:
         self._model = ModelRef(name=detector.name, sha256=detector.sha256)
         self._tracker = tracker
         self._analysis = Analysis(camera, self.site, detector.class_names)
+        self._steadiness: Steadiness | None = None
+        if self.site.ground is not None:
+            self._steadiness = Steadiness(camera, self.site, views)
         self._incidents = Incidents(camera.id, policies(camera), new_id)
         self._rate = RateMeter()
         self._looks = 0
@@ -87,6 +95,7 @@ class CameraWatch:
         """
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
+        moved = self._look_around(scene, pts_s)
         look = self._analysis.update(tracks, pts_s, scene)
         self.zones = dict(look.zones)
         self.people = look.people
@@ -94,7 +103,7 @@ class CameraWatch:
         self._pts_s = pts_s
         self._looks += 1
         self._rate.read(pts_s, self._looks)
-        changes = self._incidents.update(look.observations, pts_s, utc)
+        changes = self._incidents.update((*look.observations, *moved), pts_s, utc)
         self.open_incidents = self._incidents.open
         self.attend(self.attention)
         return self._drafts(changes)
@@ -103,6 +112,19 @@ class CameraWatch:
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""
         return self._analysis.dense
+
+    def checks_view(self, pts_s: float) -> bool:
+        """Whether the picture's brightness is wanted, to see if the camera was moved."""
+        return self._steadiness is not None and self._steadiness.due(pts_s)
+
+    def _look_around(self, scene: Scene, pts_s: float) -> list[Observation]:
+        """Whether the camera looks where it was calibrated to; while it does not, there is no ground."""
+        if self._steadiness is None:
+            return []
+        if scene.luma is not None:
+            self._steadiness.look(scene.luma, pts_s, self.known)
+            self._analysis.ground_lost = MOVED if self._steadiness.moved is not None else None
+        return [self._steadiness.observation()]
 
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""

@@ -46,13 +46,20 @@ class BlockFlow:
 
     def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Velocities, fractions per second, at (n, 2) fractions of the picture: (n, 2), NaN where invalid."""
+        return self._read(self.velocity, points)
+
+    def stderr_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Their standard errors, fractions per second, likewise: (n, 2), NaN where invalid."""
+        return self._read(self.stderr, points)
+
+    def _read(self, plane: Floats, points: NDArray[np.float64]) -> NDArray[np.float64]:
         height, width = self.valid.shape
         scaled = np.nan_to_num(points, nan=-1.0) * (width, height)
         column, row = np.floor(scaled).astype(np.intp).T
         inside = (scaled >= 0).all(axis=1) & (column <= width) & (row <= height)
         column, row = np.clip(column, 0, width - 1), np.clip(row, 0, height - 1)
         known = inside & self.valid[row, column]
-        return np.where(known[:, None], self.velocity[row, column].astype(np.float64), np.nan)
+        return np.where(known[:, None], plane[row, column].astype(np.float64), np.nan)
 
     def still_velocities(self) -> NDArray[np.float64]:
         """Velocities measured where nothing moves: (n, 2) fractions per second; their spread is the noise."""

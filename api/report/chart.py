@@ -253,7 +253,7 @@ def _thresholds(card: Sheet, panel: Panel, plot: _Plot) -> None:
 
 
 def level_mark(card: Sheet, x: float, y: float, level: int, text: str) -> None:
-    """A level's number on its colour, and a text beside it, on one baseline."""
+    """A level's number on its colour, and a text beside it, on one baseline; in the drawing's units."""
     card.rect(x, y - 10, x + 19, y + 2.5, fill=palette.LEVELS[level])
     card.text(
         x + 9.5, y - 0.5, f"L{level}", size=10, anchor="middle", colour=palette.ON_LEVEL[level], bold=True

@@ -65,9 +65,9 @@ class Label:
     """A text.
 
     Attributes:
-        x, y: where its baseline begins, has its middle or ends.
+        x, y: where its baseline begins, has its middle or ends, in the drawing's units.
         text: in both languages.
-        size: of the letters.
+        size: of the letters, in the same units.
         anchor: see `Anchor`.
         colour: of the letters.
         bold: whether they are.
@@ -135,7 +135,7 @@ class Sheet:
         self.marks.append(Cells(quads, fill, role))
 
     def text(self, x: float, y: float, text: Words | str, **more: object) -> None:
-        """Add a text; see `Label`."""
+        """Add a text at a place in the drawing's units; see `Label`."""
         words = Words.same(text) if isinstance(text, str) else text
         self.marks.append(Label(x, y, words, **more))  # type: ignore[arg-type]
 

@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(slots=True)
 class Trace:
-    """One zone over time.
+    """One zone over time, in `BINS` bins; its arrays are (measures, bins).
 
     Attributes:
         id: of the zone.

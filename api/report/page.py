@@ -243,7 +243,11 @@ def html(report: Report, language: Language = "en") -> str:
 
 
 def png(report: Report, language: Language = "en") -> bytes:
-    """A picture of the report: its map and its worst zones."""
+    """A picture of the report: its map and its worst zones.
+
+    Raises:
+        CommandError: it cannot be encoded.
+    """
     zones = [card for card in report.cards if card.role == "zone"]
     left_out = zones[PNG_ZONES:]
     cards = [card for card in report.cards if not any(card is other for other in left_out)]

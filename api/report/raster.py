@@ -12,7 +12,7 @@ from api.report.drawing import Cells, Label, Mark, Path, Sheet, Stroke
 from api.report.words import Language
 from edge.geometry import Floats
 
-Picture = NDArray[np.uint8]
+Painted = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 _SHIFT = 4
@@ -23,7 +23,7 @@ _WEIGHT = 400
 _HALO = tuple((x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if (x, y) != (0, 0))
 
 
-def paint(drawings: Sequence[Sheet], language: Language, scale: float = 2.0, margin: float = 20) -> Picture:
+def paint(drawings: Sequence[Sheet], language: Language, scale: float = 2.0, margin: float = 20) -> Painted:
     """Paint drawings below each other.
 
     Args:
@@ -38,7 +38,7 @@ def paint(drawings: Sequence[Sheet], language: Language, scale: float = 2.0, mar
     width = max(drawing.width for drawing in drawings) + 2 * margin
     height = sum(drawing.height for drawing in drawings) + 2 * margin
     scale = min(scale, _MOST / max(width, height))
-    picture: Picture = np.full((round(height * scale), round(width * scale), 3), 255, np.uint8)
+    picture: Painted = np.full((round(height * scale), round(width * scale), 3), 255, np.uint8)
     painter, top = _Painter(picture, scale, language), margin
     for drawing in drawings:
         painter.at = np.array([margin, top])
@@ -51,7 +51,7 @@ def paint(drawings: Sequence[Sheet], language: Language, scale: float = 2.0, mar
 class _Painter:
     """Marks onto a picture."""
 
-    def __init__(self, picture: Picture, scale: float, language: Language) -> None:
+    def __init__(self, picture: Painted, scale: float, language: Language) -> None:
         self.at = np.zeros(2)
         self._picture, self._scale, self._language = picture, scale, language
         self._font = _font()

@@ -40,7 +40,7 @@ def time_step(span_s: float, most: int) -> float:
 
 
 def ticks(low: float, high: float, step: float) -> list[float]:
-    """Multiples of a step within a range, both ends included.
+    """Multiples of a step within a range of the same unit, both ends included.
 
     >>> ticks(0.5, 2.0, 0.5)
     [0.5, 1.0, 1.5, 2.0]
@@ -50,7 +50,7 @@ def ticks(low: float, high: float, step: float) -> list[float]:
 
 
 def ceiling(value: float, most: int = 6) -> float:
-    """The end of an axis from 0 that holds a value and ends with a tick; 1 for nothing.
+    """The end of an axis from 0 that holds a value, in its unit, and ends with a tick; 1 for nothing.
 
     >>> ceiling(5.2), ceiling(0.31), ceiling(0.0)
     (6.0, 0.4, 1.0)
@@ -68,7 +68,7 @@ class Panel:
     Attributes:
         left, top, width, height: in the drawing's units.
         begin_s, end_s: times at its left and right.
-        high: value at its top.
+        high: value at its top, in the measure's unit.
     """
 
     left: float

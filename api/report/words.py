@@ -60,7 +60,7 @@ def kind_words(kind: str) -> Words:
 
 
 def number(value: float) -> str:
-    """A measured value with two or three figures that mean something.
+    """A measured value, of any unit, with two or three figures that mean something.
 
     >>> number(0.0412), number(5.238), number(41.6), number(1234.4), number(3.0)
     ('0.041', '5.24', '41.6', '1234', '3')
@@ -74,7 +74,7 @@ def number(value: float) -> str:
 
 
 def with_error(value: float, stderr: float | None) -> str:
-    """A value and its standard error, rounded alike.
+    """A value and its standard error in the same unit, rounded alike.
 
     >>> with_error(41.63, 2.21), with_error(5.2381, 0.624), with_error(3, None), with_error(0.5, 0.0)
     ('41.6 ± 2.2', '5.24 ± 0.62', '3', '0.5')

@@ -1,7 +1,7 @@
 """Pictures with head points, in memory, and the random crops that training sees."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -42,6 +42,13 @@ def load(folder: Path) -> list[Sample]:
         points = np.array(listed[name], np.float32).reshape(-1, 2)
         samples.append(Sample(name, np.asarray(image, np.uint8), points))
     return samples
+
+
+def apart(sample: Sample, gap: float) -> Sample:
+    """The same without the points that are nearer than `gap` pixels to an earlier one."""
+    points = sample.points
+    near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
+    return replace(sample, points=points[~np.tril(near, -1).any(axis=1)])
 
 
 def input_size(width: int, height: int, long_side: int = LONG_SIDE) -> tuple[int, int]:

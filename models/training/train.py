@@ -3,7 +3,7 @@
 
     pip install "sharpeyes[training]"
     python -m models.training.scenes --out SCENES
-    python -m models.training.train --data PHOTOGRAPHS --data SCENES --shares 0.7 0.3 --out RUN
+    python -m models.training.train --data PHOTOGRAPHS --data SCENES --shares 0.6 0.4 --apart 3 0 --out RUN
     python -m models.training.export --run RUN --scenes SCENES --check PHOTOGRAPHS
 
 A data folder has pictures (beside it or in `frame`) and `points.json`: file name -> [[x, y] of each head].
@@ -32,6 +32,7 @@ from torch.nn import functional
 from models.training import data
 from models.training.network import CENTRE, NANODET_SLOPE, SPREAD, Counter, expected
 from models.training.split import split_of
+from models.training.spread import block_sums
 
 DETECTOR = Path(__file__).resolve().parent.parent / "weights" / "nanodet-g-416-fp32.onnx"
 
@@ -53,11 +54,14 @@ MOSAICS = 0.15
 MANY = 15.0
 """Heads in a crop above which it weighs less."""
 
-BLOCKS = (2, 4, 8)
+BLOCKS = (4, 8)
 """Sides, in cells, of the blocks whose counts the loss compares besides the cells' and the picture's."""
 
-BANDS = ((0, 5), (6, 10), (11, 20), (21, 40), (41, 10_000))
+BANDS = ((0, 5), (6, 10), (11, 20), (21, 40), (41, 100), (101, 10_000))
 """Crowd sizes that errors are given for."""
+
+DENSE = (5, 10, 20)
+"""Heads in a block of 8 x 8 cells, from which on its relative errors are given."""
 
 WHOLE = 0.5
 """Share of the steps after which whole pictures are learnt from, in place of crops.
@@ -128,25 +132,31 @@ def make_whole_batch(
 def loss_of(logits: Tensor, counts: Tensor) -> Tensor:
     """Mean over the batch: negative log-likelihood of the cells' counts, plus errors of larger blocks.
 
-    The first is that of the zero-inflated Poisson distribution; the second, an error over the square root
-    of the count, holds sums together that single cells are indifferent to. A picture of hundreds weighs
-    more than one of ten, but not so many times more.
+    The first is that of the zero-inflated Poisson distribution; the second, a Huber error in units of the
+    square root of the count, holds sums together that single cells are indifferent to. A picture of hundreds
+    weighs more than one of ten, but not so many times more. Both weights go by the count that was found,
+    taken as given: by the true one, who guesses low where much is hidden would pay less than who guesses
+    high, and dense crowds would be counted too low.
     """
-    weight = torch.rsqrt(1 + counts.sum((1, 2)) / MANY)
     present, plain_rate = logits[:, 0], functional.softplus(logits[:, 1])
     rate = plain_rate + 1e-6
     log_present = functional.logsigmoid(present)
     empty = torch.logaddexp(functional.logsigmoid(-present), log_present - rate)
     filled = log_present + counts * torch.log(rate) - rate - torch.lgamma(counts + 1)
-    total = -(weight * torch.where(counts > 0, filled, empty).sum((1, 2))).mean()
     found = torch.sigmoid(present) * plain_rate
+    weight = torch.rsqrt(1 + found.detach().sum((1, 2)) / MANY)
+    total = -(weight * torch.where(counts > 0, filled, empty).sum((1, 2))).mean()
     for side in BLOCKS:
         a = functional.avg_pool2d(found[:, None], side) * side**2
         b = functional.avg_pool2d(counts[:, None], side) * side**2
-        off = (weight * ((a - b).abs() / torch.sqrt(b + 1)).sum((1, 2, 3))).mean()
-        total = total + 0.25 * off * (side / 8) ** 0.5
-    off = (found - counts).sum((1, 2)).abs() / torch.sqrt(counts.sum((1, 2)) + 1)
-    return total + (weight * off).mean()
+        total = total + 0.5 * (side / 8) ** 0.5 * (weight * _off(a, b).sum((1, 2, 3))).mean()
+    return total + 2.0 * (weight * _off(found.sum((1, 2)), counts.sum((1, 2)))).mean()
+
+
+def _off(found: Tensor, true: Tensor) -> Tensor:
+    """Huber's error of counts of any shape, in units of the square root of what was found."""
+    scale = torch.sqrt(found.detach() + 1)
+    return functional.huber_loss(found / scale, true / scale, reduction="none")
 
 
 def ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
@@ -169,23 +179,39 @@ def ahead(make: Callable[[int], Batch], steps: range) -> Iterator[Batch]:
 
 
 def errors_of(net: Counter, samples: Sequence[data.Sample]) -> dict[str, Any]:
-    """MAE, RMSE and bias of whole pictures' counts, and (pictures, MAE, bias) by crowd size."""
+    """MAE, RMSE and bias of whole pictures' counts; (pictures, MAE, bias) by crowd size.
+
+    `dense`: (blocks, mean relative error, bias of the sum) of blocks by least heads.
+    """
     net.eval()
+    pairs = []
     with torch.no_grad():
-        found = [float(expected(net(tensor([data.whole(sample)]))).sum()) for sample in samples]
+        for sample in samples:
+            image = data.whole(sample)
+            points = sample.points * (np.array(image.shape[1::-1]) / sample.image.shape[1::-1])
+            true = data.cells(points.astype(np.float32), image.shape[:2])
+            pairs.append((expected(net(tensor([image])))[0].numpy(), true))
     net.train()
     truth = np.array([len(sample.points) for sample in samples])
-    error = np.array(found) - truth
+    error = np.array([float(counted.sum()) for counted, _ in pairs]) - truth
     bands = {}
     for low, high in BANDS:
         chosen = error[(truth >= low) & (truth <= high)]
         if len(chosen):
             bands[f"{low}-{high}"] = (len(chosen), float(abs(chosen).mean()), float(chosen.mean()))
+    blocks = block_sums([counted for counted, _ in pairs], [true for _, true in pairs], 8)
+    dense = {}
+    for least in DENSE:
+        rows = blocks[blocks[:, 0] >= least]
+        if len(rows):
+            off, bias = abs(rows[:, 1] / rows[:, 0] - 1).mean(), rows[:, 1].sum() / rows[:, 0].sum() - 1
+            dense[str(least)] = (len(rows), float(off), float(bias))
     return {
         "mae": float(abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "bias": float(error.mean()),
         "bands": bands,
+        "dense": dense,
     }
 
 
@@ -256,8 +282,12 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
+    gaps = options.apart or [0.0] * len(options.data)
     folders = [data.load(folder) for folder in options.data]
-    pools = [[one for one in samples if split_of(one.name) == "train"] for samples in folders]
+    pools = [
+        [data.apart(one, gap) for one in samples if split_of(one.name) == "train"]
+        for samples, gap in zip(folders, gaps, strict=True)
+    ]
     held = [[one for one in samples if split_of(one.name) == "validation"] for samples in folders]
     print(f"pictures to train with {[len(p) for p in pools]}, to validate with {[len(p) for p in held]}")
     shares = np.array(options.shares or [1.0] * len(pools))
@@ -300,6 +330,12 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder; may be repeated")
     parser.add_argument("--shares", type=float, nargs="+", help="how often each folder is drawn from")
+    parser.add_argument(
+        "--apart",
+        type=float,
+        nargs="+",
+        help="pixels, for each folder: a mark nearer to another is a stray one and not learnt from",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint and log")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8, help="crops a step")
@@ -310,8 +346,10 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=200, help="steps between validations and checkpoints")
     parser.add_argument("--pause-file", type=Path, help="wait while this file exists")
     options = parser.parse_args()
-    if options.shares is not None and len(options.shares) != len(options.data):
-        parser.error("--shares takes one number a --data folder")
+    for name in ("shares", "apart"):
+        values = getattr(options, name)
+        if values is not None and len(values) != len(options.data):
+            parser.error(f"--{name} takes one number a --data folder")
     train(options)
 
 

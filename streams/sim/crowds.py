@@ -185,8 +185,9 @@ def spans(
 ) -> list[tuple[float, float, float]]:
     """When (t,) values are at least 1, as begin, end and the highest value of each time.
 
-    It begins when 1 is reached and ends when the value falls below `leave`; lulls up to `calm_s` are joined;
-    what reaches 1 for less than `hold_s` in all from its first to its last time is left out.
+    Values are shares of a threshold. It begins when 1 is reached and ends when the share falls below `leave`;
+    lulls up to `calm_s` are joined; what reaches 1 for less than `hold_s` in all from its first to its last
+    time is left out.
     """
     runs: list[list[float]] = []
     for time_s, value in zip(times.tolist(), values.tolist(), strict=True):

@@ -12,7 +12,7 @@ ALL_BY_ALL_UP_TO = 64
 
 
 def pairs(points: Points, reach: float) -> tuple[Rows, Rows]:
-    """Every two of (n, 2) points nearer than `reach`, once: two (p,) arrays of rows."""
+    """Every two of (n, 2) points nearer than `reach`, in the points' unit, once: two (p,) arrays of rows."""
     if len(points) <= ALL_BY_ALL_UP_TO:
         x, y = points.T
         first, second = np.nonzero((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < reach**2)

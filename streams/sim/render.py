@@ -49,19 +49,28 @@ class Renderer:
         seed: of the light, the clothes, wear and noise.
         size: width and height in pixels, even.
         sensor_noise: whether to add it; without, a still scene gives equal pictures.
+        light: another hour of the day than the seed's.
 
     Raises:
         ValueError: the size is odd.
     """
 
-    def __init__(self, place: Place, seed: int, size: tuple[int, int], *, sensor_noise: bool = True) -> None:
+    def __init__(
+        self,
+        place: Place,
+        seed: int,
+        size: tuple[int, int],
+        *,
+        sensor_noise: bool = True,
+        light: Light | None = None,
+    ) -> None:
         width, height = size
         if width % 2 or height % 2:
             raise ValueError(f"size must be even, got {width}x{height}")
         self.camera = place.camera.with_aspect(width / height)
         self.size = size
         self._seed = seed
-        self._light = Light.by_seed(seed)
+        self._light = light or Light.by_seed(seed)
         self._sight = Sight(self.camera, self._light, size)
         self._still = background(place, self.camera, self._light, seed, size)
         self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL

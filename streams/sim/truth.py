@@ -104,7 +104,7 @@ class TruthEvent:
         direction: which way a line was crossed: `right` is from its left to its right.
         worst_cell_per_m2: the highest density in a 4 m2 cell.
         level: 4 to 1, of a moment that lasts while it is at least so bad.
-        peak: the highest value in a moment; see `moments` for what of.
+        peak: the highest value in a moment, in its measure's unit; see `moments` for what of.
         sign: what told of a bad flow.
     """
 

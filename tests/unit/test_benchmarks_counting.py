@@ -68,13 +68,13 @@ def test_missing_and_broken_files_are_named(folder):
 def test_figures_are_mean_errors():
     found = figures(np.array([3.0, 5.0, 10.0]), np.array([2.0, 7.0, 10.0]))
     assert found == pytest.approx({"mae": 1.0, "rmse": (5 / 3) ** 0.5, "bias": -1 / 3})
-    bands = by_size(np.array([3.0, 5.0, 50.0]), np.array([3.0, 7.0, 20.0]), np.array([2.0, 7.0, 41.0]))
+    bands = by_size(np.array([3.0, 5.0, 50.0]), np.array([3.0, 7.0, 20.0]), np.array([2.0, 7.0, 101.0]))
     assert [(band["people"], band["n"], band["mae"]) for band in bands] == [
         ("0-5", 1, 1.0),
         ("6-10", 1, 2.0),
-        ("> 40", 1, 9.0),
+        ("> 100", 1, 51.0),
     ]
-    assert bands[2]["detector"]["bias"] == -21.0
+    assert bands[2]["detector"]["bias"] == -81.0
 
 
 def test_quarters_of_odd_maps_share_the_cells_in_the_middle(folder):

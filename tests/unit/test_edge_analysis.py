@@ -258,3 +258,62 @@ def test_six_visits_are_six_incidents():
     begins = [(c.started_utc - start).total_seconds() for c in changes if c.phase == "begin"]
     assert begins == pytest.approx([8, 25, 52, 77, 94, 126], abs=2)
     assert [c.phase for c in changes if c.phase != "update"] == ["begin", "end"] * 6
+
+
+LOST = "the camera has moved"
+COUNTED = {"zone": {"capacity": 4}}
+
+
+def test_a_lost_ground_puts_nobody_anywhere_and_says_why():
+    watcher = analysis(
+        {"kind": "crowd.pressure", "zone": "z"},
+        {"kind": "crowd.surge"},
+        {"kind": "crowd.flow", "line": "l"},
+        DENSITY,
+        INTRUSION,
+        LINE,
+        ground=GROUND,
+    )
+    crowd = tracks([(0.3 + 0.05 * k, 0.6) for k in range(8)])
+    assert watcher.update(crowd, 0.0).people is not None
+    watcher.ground_lost = LOST
+    look = watcher.update(crowd, 0.2)
+    assert look.people is None
+    assert look.unavailable == dict.fromkeys(
+        ("crowd.pressure/z", "crowd.surge/view", "crowd.flow/l", "crowd.density/z"), LOST
+    )
+    # Who is in the picture's part of a zone is still counted, but not put on square metres.
+    assert {seen.kind for seen in look.observations} == {"hazard.intrusion"}
+    assert look.zones["z"].count == 8
+    assert look.zones["z"].density_mean_per_m2 is None
+
+
+def test_a_share_of_capacity_needs_no_ground():
+    watcher = analysis(DENSITY, ground=GROUND, **COUNTED)
+    watcher.ground_lost = LOST
+    look = watcher.update(tracks([(0.3 + 0.05 * k, 0.6) for k in range(5)]), 0.0)
+    assert look.unavailable == {}
+    (seen,) = look.observations
+    assert seen.level == 1
+    assert set(seen.measures) == {"count", "capacity_share"}
+
+
+def test_zones_in_metres_are_still_told_when_the_ground_is_lost():
+    watcher = analysis(
+        INTRUSION, ground=GROUND, zone={"polygon": [[2, 0], [8, 0], [8, 6], [2, 6]], "units": "ground"}
+    )
+    watcher.ground_lost = LOST
+    assert watcher.update(tracks([(0.5, 0.6), (0.1, 0.9)]), 0.0).zones["z"].count == 1
+
+
+def test_the_ground_comes_back():
+    watcher = analysis(DENSITY, ground=GROUND)
+    crowd = tracks([(0.3, 0.6)])
+    before = watcher.update(crowd, 0.0)
+    watcher.ground_lost = LOST
+    watcher.update(crowd, 0.2)
+    watcher.ground_lost = None
+    after = watcher.update(crowd, 0.4)
+    assert after.unavailable == before.unavailable == {}
+    assert after.people is not None
+    assert after.zones["z"].density_mean_per_m2 == before.zones["z"].density_mean_per_m2

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from edge.analysis import Analysis
-from edge.blend import HEADS_LAST_S
+from edge.blend import HEADS_LAST_S, Blend
 from edge.config import CameraConfig
+from edge.on_ground import Grounded
+from edge.people import People
 from edge.pinhole import Pinhole
 from edge.scene import Scene
 from edge.site import Site
+from edge.view import UNKNOWN_NOISE
 from models.density import HeadMap
 from models.detections import Tracks
 from streams.flow import BlockFlow
@@ -95,6 +98,26 @@ def test_a_dense_crowd_moves_as_its_heads_are_seen_to() -> None:
     moving = people.velocity[people.moving]
     assert len(moving) > 0.9 * len(people)
     np.testing.assert_allclose(np.median(moving, axis=0), [0.0, 0.5], atol=0.03)
+
+
+def test_the_flow_s_noise_is_in_metres() -> None:
+    ground = crowd(4.0)
+    config = camera(DENSITY)
+    site = Site.from_config(config)
+    assert site.ground is not None
+    errors = np.full((36, 64, 2), 0.01, np.float32)  # of the picture, a second
+    flow = BlockFlow(np.zeros_like(errors), errors, np.ones((36, 64), bool), np.zeros((36, 64), bool), 0.2)
+    plane = Blend(site.ground)
+    nobody = Grounded(People.of(np.zeros((0, 2))), np.zeros(0, np.intp))
+    joined = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground), flow), 0.0)
+    noise = plane.noise(UNKNOWN_NOISE, joined)
+    pinhole = Pinhole.from_plane(site.ground, SIZE_PX[0] / SIZE_PX[1])
+    at = pinhole.to_image_at(np.array([[0.0, 12.0]]))
+    sides = [pinhole.to_ground_at(at + step) - (0.0, 12.0) for step in ([[0.01, 0.0]], [[0.0, 0.01]])]
+    expected = sum(float((side**2).sum()) for side in sides)
+    assert noise.variance_m2_per_s2 == pytest.approx(expected, rel=0.3)
+    alone = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground)), 0.2)
+    assert plane.noise(UNKNOWN_NOISE, alone) is UNKNOWN_NOISE
 
 
 def test_a_share_of_capacity_counts_heads_where_there_is_no_ground() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.census import Census
+from edge.census import Census, Wish
 from models.density import DensityModel, HeadMap
 from models.zoo import load_density
 from streams.picture import ArrayPicture
@@ -43,7 +43,7 @@ def test_heads_are_counted_once_a_period(fps: float) -> None:
 
 def test_or_at_every_look_where_that_is_granted() -> None:
     looks, counter = census("a")
-    found = [looks.look("a", STILL, 0.2 * k, every_look=True).heads for k in range(10)]
+    found = [looks.look("a", STILL, 0.2 * k, Wish(heads=True)).heads for k in range(10)]
     assert counter.asked == 10
     assert None not in found
 
@@ -65,7 +65,7 @@ def test_a_clock_that_was_set_back_delays_no_count() -> None:
 @pytest.mark.parametrize("model", [None, Counter()])
 def test_who_watches_no_crowd_is_not_counted(model: DensityModel | None) -> None:
     looks = Census(model, frozenset())
-    scene = looks.look("a", STILL, 0.0, every_look=True, dense=True)
+    scene = looks.look("a", STILL, 0.0, Wish(heads=True, motion=True))
     assert (scene.size_px, scene.heads, scene.motion) == ((320, 180), None, None)
     assert not looks.due("a", 0.0, every_look=True)
 
@@ -73,12 +73,12 @@ def test_who_watches_no_crowd_is_not_counted(model: DensityModel | None) -> None
 def test_motion_is_measured_from_the_second_dense_look_on() -> None:
     looks, _ = census("a")
     moved = ArrayPicture(np.ascontiguousarray(np.roll(NOISE, 4, axis=1)))
-    assert looks.look("a", STILL, 0.0, dense=True).motion is None
-    motion = looks.look("a", moved, 0.2, dense=True).motion
+    assert looks.look("a", STILL, 0.0, Wish(motion=True)).motion is None
+    motion = looks.look("a", moved, 0.2, Wish(motion=True)).motion
     assert motion is not None
     assert float(np.median(motion.velocity[..., 0][motion.valid])) == pytest.approx(4 / 320 / 0.2, rel=0.2)
     assert looks.look("a", STILL, 0.4).motion is None
-    assert looks.look("a", STILL, 0.6, dense=True).motion is None
+    assert looks.look("a", STILL, 0.6, Wish(motion=True)).motion is None
 
 
 def test_the_real_model_finds_nobody_on_grey() -> None:
@@ -86,3 +86,11 @@ def test_the_real_model_finds_nobody_on_grey() -> None:
     heads = looks.look("a", ArrayPicture(np.full((360, 640, 3), 114, np.uint8)), 0.0).heads
     assert heads is not None
     assert heads.total < 1.0
+
+
+def test_brightness_is_shown_to_who_asks_whether_crowds_are_watched_or_not() -> None:
+    for looks in (census("a")[0], census()[0]):
+        assert looks.look("a", STILL, 0.0).luma is None
+        luma = looks.look("a", STILL, 0.2, Wish(luma=True)).luma
+        assert luma is not None
+        assert luma.shape == (180, 320)

@@ -167,7 +167,8 @@ def test_the_pick_of_the_highest_lifts_it_by_a_measured_amount():
     lift = np.mean([c.density_per_m2 for c in cells]) - truth
     stated = np.mean([c.stderr_per_m2 for c in cells])
     assert 0.2 < stated < 0.4
-    assert 0 <= lift < 1.0 * stated  # measured: half a standard error
+    # Measured: the pick makes it higher by 0.5 of the stated standard error, on average.
+    assert 0 <= lift < stated
     # At a place that is picked beforehand the error is what is stated, without any lift.
     fixed = cells[0].members
     sums = [np.maximum(rng.normal(1.0, 0.3, len(fixed)), 0).sum() / 4 for _ in range(400)]

@@ -115,6 +115,14 @@ def test_where_people_hide_each_other_the_map_counts(every: int) -> None:
     assert 0 < fused.stderr() < 0.15 * len(scene.at)
 
 
+def test_whom_the_detector_misses_the_map_counts_in_a_loose_crowd_too() -> None:
+    scene = Scene.of(0.6)
+    missed = fuse(*scene.found(3), scene.map(), RASTER)
+    assert missed.people.count == pytest.approx(len(scene.at), rel=0.1)
+    nobody = People.of(np.zeros((0, 2))), np.zeros((0, 2))
+    assert fuse(*nobody, scene.map(), RASTER).people.count == pytest.approx(len(scene.at), rel=0.1)
+
+
 def test_where_people_stand_apart_detections_count() -> None:
     scene = Scene.of(0.15)
     noise = HeadMap(scene.map().counts + np.float32(0.01), np.full((ROWS, COLUMNS), 0.05, np.float32), 0.05)

@@ -59,9 +59,9 @@ def scene(people, *, seed=3, size=(640, 360), place="plaza"):
         time_s=1.0,
         number=np.arange(people, dtype=np.int64),
         ground=spots.reshape(-1, 2),
-        heading=rng.uniform(-3, 3, people),
+        heading=(heading := rng.uniform(-3, 3, people)),
         walked=rng.uniform(0, 9, people),
-        speed=np.full(people, 1.2),
+        velocity=1.2 * np.stack((np.cos(heading), np.sin(heading)), axis=1),
     )
     shot = Renderer(where, seed, size).shoot(moment)
     inside = sum(one.box[0] >= 0 and one.box[2] < size[0] and one.box[1] >= 0 for one in shot.people)
@@ -132,10 +132,13 @@ def test_cells_divide_pictures_of_any_shape(model, size):
 
 @pytest.mark.parametrize("people", [8, 60])
 def test_drawn_people_are_counted(model, people):
-    picture, inside = scene(people)
-    found = model.count(picture)
-    assert found.total == pytest.approx(inside, rel=0.25, abs=2.0)
-    assert abs(found.total - inside) < 4 * found.stderr()
+    counted = true = 0.0
+    for seed in (3, 4, 5):
+        picture, inside = scene(people, seed=seed)
+        found = model.count(picture)
+        assert abs(found.total - inside) < 4 * found.stderr()
+        counted, true = counted + found.total, true + inside
+    assert counted == pytest.approx(true, rel=0.2, abs=3.0)
 
 
 def test_an_empty_place_has_nobody_in_it(model):

@@ -13,11 +13,13 @@ from streams.sim.world import TICK_S
 
 CROWDS = [
     ("crowding", "plaza", 24.0),
-    ("counterflow", "passage", 36.0),
+    ("counterflow", "passage", 28.0),
     ("surge", "plaza", 16.0),
     ("bottleneck", "stadium", 40.0),
-    ("evacuation", "stadium", 26.0),
+    ("evacuation", "stadium", 16.0),
 ]
+"""Each long enough for all that its scenario should show, and no longer; a calm crowd that must gather in
+less than 24 s becomes too dense to be calm."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_calm_seeds_stay_calm(name: str, place: str, seconds: float) -> None:
     assert max(look.count for look in truth.looks) >= 5
 
 
-@pytest.mark.parametrize(("name", "place", "at_s"), [("evacuation", "stadium", 5.0), ("surge", "gate", 12.0)])
+@pytest.mark.parametrize(("name", "place", "at_s"), [("evacuation", "stadium", 3.0), ("surge", "gate", 6.0)])
 def test_the_same_seed_is_the_same_crowd(name: str, place: str, at_s: float) -> None:
     one, other = (build(name, place=place, seed=6, seconds=25.0, people=150).at(at_s) for _ in range(2))
     assert np.array_equal(one.number, other.number)
@@ -87,7 +89,7 @@ def test_five_hundred_pass_no_wall_and_do_not_melt_into_each_other() -> None:
 
     scene.observe(watch)
     assert len(scene.at(0.0)) == 500
-    scene.at(9.0)
+    scene.at(6.0)
     assert min(gaps) > 0.2
 
 
