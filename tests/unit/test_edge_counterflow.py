@@ -127,7 +127,7 @@ def test_who_is_pushed_to_and_fro_has_no_way():
     state = Ways()
     for k in range(31):
         t, push = k * 0.1, 0.1 * (-1) ** k
-        walked = at + [[push, 0.0], [0.5 * t, 0.0], [0.0, 0.0]]
+        walked = at + np.array([[push, 0.0], [0.5 * t, 0.0], [0.0, 0.0]])
         velocity = [[20 * push, 0.0], [0.5, 0.0], [0.3, 0.0]]
         people = People.of(walked, velocity=velocity, keys=[7, 8, -1])
         state, steady = step_ways(state, people, t)
