@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,15 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.common import parsed, picture, save, say, show
+from benchmarks.crowds_filling import filling
 from benchmarks.crowds_pictures import watch_pictures
 from benchmarks.crowds_scenes import Recording, record, spec_of
 from benchmarks.crowds_score import Result, judge, misses, summary
 from benchmarks.crowds_seen import Seen, watch
 
 SCENARIOS = ("crowding", "counterflow", "surge", "bottleneck", "evacuation")
+FILLING = "filling"
+"""Crowds that take minutes to get dangerous, for forecasts alone, and without pictures."""
 ALARMS = {
     "moments": "moments",
     "recall": "recall",
@@ -74,9 +77,12 @@ class Course:
 
 def run(job: Job) -> tuple[Result, Course]:
     """Play or take a scene, watch it, compare."""
-    recording = record(spec_of(job.scenario, job.seed, job.seconds))
-    seen = _watched(recording, job)
-    result = judge(recording, seen)
+    if job.scenario == FILLING:
+        recording = filling(job.seed)
+        result = replace(judge(recording, seen := watch(recording, job.fps)), scenario=FILLING, seed=job.seed)
+    else:
+        recording = record(spec_of(job.scenario, job.seed, job.seconds))
+        result = judge(recording, seen := _watched(recording, job))
     true = [look.worst_cell_per_m2 for look in recording.looks]
     red_s = [alarm.begin_s for alarm in result.alarms if alarm.level == 1]
     return result, Course((recording.times.tolist(), true), (seen.times, seen.worst_per_m2), red_s)
@@ -129,13 +135,13 @@ def report(results: Sequence[Result], args: argparse.Namespace) -> dict[str, Any
         for name in args.scenarios
         if any(one.scenario == name for one in results)
     }
-    whole = summary(results)
+    whole = summary([one for one in results if one.scenario != FILLING])
     head = f"{args.perception}, {args.seeds} seeds from {args.first_seed}, {args.fps:g} looks a second"
     tables = {f"Alarms of levels 1 and 2; {head}": ALARMS, f"Errors, and delays of red; {head}": MEASURES}
     for title, columns in tables.items():
         rows = [
             [name, *("-" if of[key] is None else of[key] for key in columns)]
-            for name, of in {**by_name, "all": whole}.items()
+            for name, of in {**by_name, "all but filling": whole}.items()
         ]
         show(title, ("scenario", *columns.values()), rows)
     wrong = misses(results)
@@ -156,8 +162,8 @@ def options() -> argparse.Namespace:
         __doc__,
         ("--perception", {"choices": ("pictures", "positions"), "default": "pictures",
                           "help": "rendered pictures through the whole line, or people's true places"}),
-        ("--scenarios", {"nargs": "+", "choices": SCENARIOS, "default": list(SCENARIOS), "metavar": "NAME",
-                         "help": f"of {', '.join(SCENARIOS)}"}),
+        ("--scenarios", {"nargs": "+", "choices": (*SCENARIOS, FILLING), "metavar": "NAME",
+                         "help": f"of {', '.join(SCENARIOS)}, and {FILLING} (true places only)"}),
         ("--seeds", {"type": int, "default": None, "help": "scenes a scenario (50; of pictures 1)"}),
         ("--first-seed", {"type": int, "default": 0, "help": "the first one's seed"}),
         ("--seconds", {"type": float, "default": 120.0, "help": "length of a scene"}),
@@ -168,6 +174,11 @@ def options() -> argparse.Namespace:
     )  # fmt: skip
     if args.seeds is None:
         args.seeds = 1 if args.perception == "pictures" else 50
+    if args.scenarios is None:
+        args.scenarios = [*SCENARIOS, *([FILLING] if args.perception == "positions" else [])]
+    if args.perception == "pictures" and FILLING in args.scenarios:
+        say(f"error: {FILLING} has no pictures: it needs --perception positions")
+        raise SystemExit(2)
     if args.seeds < 1 or not 0.5 <= args.fps <= 5 or args.seconds < 1 or args.first_seed < 0:
         say("error: --seeds from 1, --fps 0.5 to 5, --seconds from 1, --first-seed from 0")
         raise SystemExit(2)

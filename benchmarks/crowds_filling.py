@@ -13,6 +13,7 @@ from benchmarks.crowds_scenes import Floats, Recording
 from streams.sim.crowds import People, look
 from streams.sim.geometry import inside
 from streams.sim.moments import moments
+from streams.sim.scenario import CALM_EVERY
 from streams.sim.spec import SceneSpec
 
 PLACE, SECONDS, STEP_S = "plaza", 480.0, 1.0
@@ -35,7 +36,8 @@ class _Guests:
 def filling(seed: int) -> Recording:
     """A crowd that gathers; other seeds have other rates, shapes and people."""
     rng = np.random.default_rng((seed, 7))
-    spec = SceneSpec("crowding", PLACE, seed, seconds=SECONDS)
+    # The spec only says where it is; no seed of its kind is a calm one.
+    spec = SceneSpec("crowding", PLACE, CALM_EVERY * seed, seconds=SECONDS)
     place, times = spec.where, np.arange(0.0, SECONDS, STEP_S)
     guests = _guests(rng, spec, SHAPES[seed % len(SHAPES)])
     way = guests.spot_m - guests.from_m

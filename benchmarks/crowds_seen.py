@@ -40,7 +40,7 @@ class Told(NamedTuple):
 
 
 class Minutes(NamedTuple):
-    """A forecast: minutes until each density in persons per m2 is reached; None where it is not said."""
+    """In how many minutes each density in persons per m2 will be reached; None where that is not said."""
 
     at_s: float
     until: dict[float, float | None]

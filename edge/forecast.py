@@ -13,7 +13,7 @@ HORIZON_S = 600.0
 BAND_SIGMAS = 1.2816
 """The band holds the truth in 80 of 100: one in ten below it and one above."""
 
-CREST_MEMORY_S = 60.0
+CREST_MEMORY_S = 120.0
 """How fast a zone's `Crest` forgets."""
 
 _NOISE_MEMORY_S = 1.0

@@ -42,7 +42,7 @@ class CounterflowRule(Urgent, CrowdRule):
     orange_per_m2: float = Field(4.0, gt=0, description="Level 2.")
     red_per_m2: float = Field(5.0, gt=0, description="Level 1.")
     weak_stream_share: float = Field(
-        0.2, gt=0, le=0.5, description="Least share of the weaker stream among those who move."
+        0.2, gt=0, le=0.5, description="Least share of the weaker stream among all who are near."
     )
     slowed_ratio: float = Field(
         0.7, gt=0, le=1, description="Highest mean speed, over that expected of one stream (Weidmann 1993)."

@@ -40,6 +40,10 @@ EVERY_S = 1.0
 """Looks within so long are averaged: their errors are the same, and a forecast is for minutes."""
 
 
+FILLS_PER_M2_S = 0.5 / 60
+"""How fast places fill that become dangerous within minutes: a person per two m2 each minute."""
+
+
 class ForecastRule(DensityLevels, CrowdRule):
     """`crowd.forecast`: minutes until the worst cell's density reaches the next levels, from its net inflow.
 
@@ -107,7 +111,9 @@ class _Forecaster(Watcher):
         self._rule = rule
         # One person more or less makes 1 / area: a look tells no finer.
         self._grain = 1 / (12 * floor.area_m2**2)
-        self._options = TrendOptions(rule.blue_per_m2)
+        # Who comes comes by chance: the mean of a place that fills is a random walk of Poisson's variance.
+        walk = math.sqrt(FILLS_PER_M2_S / floor.area_m2) / (2 * rule.blue_per_m2)
+        self._options = TrendOptions(rule.blue_per_m2, jitter_per_root_s=walk)
         self._trend, self._crest = Trend(), Crest()
         self._pace = Pace()
         self._second: _Second | None = None
@@ -157,8 +163,10 @@ class _Forecaster(Watcher):
         steps = self._rule.steps(self._pace.stands(self._rule), factor)
         horizon_s = max(HORIZON_S, 120 * self._rule.lead_min)
         trend, options, mean_at = self._trend, self._options, self._crest.mean_at
+        # A cell's count goes by whole persons: it is there when the smooth course lacks half a person.
+        half = 0.5 / self._rule.cell_m2
         return tuple(
-            _Ahead(4 - k, step, forecast(trend, mean_at(step), options, horizon_s))
+            _Ahead(4 - k, step, forecast(trend, mean_at(max(step - half, half)), options, horizon_s))
             for k, step in enumerate(steps)
             if value < step
         )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.counterflow import RADIUS_M, Counterflow, CounterflowLimits, counterflow
+from edge.counterflow import RADIUS_M, Counterflow, CounterflowLimits, Ways, counterflow, step_ways
 from edge.field import Ground
 from edge.people import People
 
@@ -120,3 +120,30 @@ def test_unknown_velocities_are_said():
 def test_limits_are_checked(bad):
     with pytest.raises(ValueError, match=r"must|not below"):
         CounterflowLimits(**bad)
+
+
+def test_who_is_pushed_to_and_fro_has_no_way():
+    at = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    state = Ways()
+    for k in range(31):
+        t, push = k * 0.1, 0.1 * (-1) ** k
+        walked = at + np.array([[push, 0.0], [0.5 * t, 0.0], [0.0, 0.0]])
+        velocity = [[20 * push, 0.0], [0.5, 0.0], [0.3, 0.0]]
+        people = People.of(walked, velocity=velocity, keys=[7, 8, -1])
+        state, steady = step_ways(state, people, t)
+    assert steady.velocity == pytest.approx(np.array([[0.0, 0.0], [0.5, 0.0], [0.3, 0.0]]), abs=1e-6)
+    assert set(state.footprints) == {7, 8}
+    assert all(len(past) <= 22 for past in state.footprints.values())
+    state, _ = step_ways(state, People.of(at[:1], keys=[9]), 4.0)
+    assert set(state.footprints) == {9}
+
+
+def test_a_few_who_cross_a_standing_crowd_are_no_streams():
+    xs, ys = np.meshgrid(np.arange(0.25, 6, 0.5), np.arange(0.25, 6, 0.5))
+    at = np.column_stack((xs.ravel(), ys.ravel()))
+    velocity = np.zeros_like(at)
+    velocity[::8], velocity[4::8] = (0.0, 0.4), (0.0, -0.4)
+    ground = Ground.lay([[0, 0], [6, 0], [6, 6], [0, 6]], RADIUS_M)
+    found = counterflow(People.of(at, velocity=velocity), ground)
+    assert found.danger is False
+    assert found.weak_share == pytest.approx(0.125, abs=0.06)

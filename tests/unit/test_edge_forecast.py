@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.forecast import Forecast, Reading, Trend, TrendOptions, forecast, step_trend
+from edge.forecast import Crest, Forecast, Reading, Trend, TrendOptions, forecast, step_crest, step_trend
 
 
 def linear(seconds):
@@ -144,3 +144,22 @@ def test_time_that_stands_and_gaps():
 def test_what_cannot_be_is_refused(make):
     with pytest.raises(ValueError, match=r"must|needs"):
         make()
+
+
+@given(st.floats(0.05, 4), st.floats(0, 3), st.floats(0.3, 8))
+def test_a_crest_tells_the_mean_at_which_the_worst_cell_is_so_dense(mean, excess, goal):
+    crest = Crest()
+    for t in range(5):
+        crest = step_crest(crest, mean, mean + excess * math.sqrt(mean), float(t))
+    assert crest.excess == pytest.approx(excess, abs=1e-6)
+    at = crest.mean_at(goal)
+    assert at + crest.excess * math.sqrt(at) == pytest.approx(goal, rel=1e-6)
+    assert step_crest(crest, 9.0, 9.0, 4.0) is crest
+    assert Crest().mean_at(goal) == pytest.approx(goal)
+
+
+def test_a_crest_forgets():
+    crest = Crest()
+    for t in range(1000):
+        crest = step_crest(crest, 1.0, 3.0 if t < 100 else 2.0, float(t))
+    assert crest.excess == pytest.approx(1.0, abs=0.01)
