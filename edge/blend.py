@@ -1,5 +1,6 @@
 """People on the ground at one camera: its tracks, and the last count of heads where they hide each other."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,9 @@ from streams.service import DENSITY_PERIOD_S
 HEADS_LAST_S = 2.5 * DENSITY_PERIOD_S
 """An older count of heads says nothing of now: two that are missed in a row are borne."""
 
+MEMORY_S = 1.5
+"""Time constant of the mean of counts: as long as a red level may well wait, and a crowd stays put."""
+
 DENSE_PEOPLE = 3.0
 """So many people of the map's make motion worth measuring."""
 
@@ -32,6 +36,8 @@ _STEP_S = 0.04
 
 _FEW = 0.1
 """Where so few of the people have velocities of the one kind, only the other kind's noise counts."""
+LARGEST_ERROR_M_S = 0.7
+"""Motion that is known no better than to half of a walking pace is not known."""
 _NOISE_ERROR = 0.5
 """How well the flow's own errors are known, as a share: there and back agree better than either does."""
 
@@ -48,7 +54,11 @@ class _Optics:
 
 
 class Held:
-    """The last count of heads, for as long as it says something."""
+    """Heads as they were counted lately: a mean over `MEMORY_S`, for as long as that says something.
+
+    The same crowd is counted now higher, now lower by a tenth as its people turn and step; in a mean that
+    matters less. What two counts' errors have in common stays, so that the variance is taken to be one's.
+    """
 
     def __init__(self) -> None:
         self._heads: HeadMap | None = None
@@ -62,10 +72,21 @@ class Held:
             pts_s: camera time.
         """
         if heads is not None:
-            self._heads, self._counted_s = heads, pts_s
+            self._heads, self._counted_s = self._mean(heads, pts_s), pts_s
         elif not 0 <= pts_s - self._counted_s <= HEADS_LAST_S:
             self._heads = None
         return self._heads
+
+    def _mean(self, heads: HeadMap, pts_s: float) -> HeadMap:
+        before, elapsed_s = self._heads, pts_s - self._counted_s
+        if before is None or before.counts.shape != heads.counts.shape or not 0 <= elapsed_s <= HEADS_LAST_S:
+            return heads
+        share = np.float32(-math.expm1(-elapsed_s / MEMORY_S))
+        return HeadMap(
+            before.counts + share * (heads.counts - before.counts),
+            before.variance + share * (heads.variance - before.variance),
+            heads.shared,
+        )
 
 
 class Blend:
@@ -169,15 +190,14 @@ def _moved(people: People, detected: int, motion: BlockFlow, pinhole: Pinhole) -
     def led(velocity: Floats) -> Floats:
         return (pinhole.to_ground_at(seen + velocity * _STEP_S) - at) / _STEP_S
 
-    flow = led(motion.at(seen))
-    known = np.isfinite(flow).all(axis=1)
-    velocity = people.velocity.copy()
-    velocity[detected:][known] = flow[known]
-    errors = motion.stderr_at(seen)
+    flow, errors = led(motion.at(seen)), motion.stderr_at(seen)
     variance = sum((led(errors * axis) ** 2).sum(axis=1) for axis in ((1.0, 0.0), (0.0, 1.0)))
-    weight, told = people.weight[detected:], np.isfinite(variance) & known
-    noise = None
-    if weight[told].sum() > 0:
-        mean = float(np.average(variance[told], weights=weight[told]))
+    known = np.isfinite(flow).all(axis=1) & (variance <= LARGEST_ERROR_M_S**2)
+    # Tracks jump from one to another in a dense crowd: where no motion is seen, nobody takes theirs.
+    velocity = people.velocity.copy()
+    velocity[detected:] = np.where(known[:, None], flow, np.nan)
+    weight, noise = people.weight[detected:], None
+    if weight[known].sum() > 0:
+        mean = float(np.average(variance[known], weights=weight[known]))
         noise = Noise(mean, _NOISE_ERROR * mean)
     return replace(people, velocity=velocity), noise

@@ -35,6 +35,8 @@ and whole rows of cells that fall in or out of it would shake its density."""
 
 _SPLIT_MOST = 8
 _NEIGHBOUR_M = 2.0
+_WITNESSES = 0.3
+"""So much of a detection must be near, and left to itself, that its motion tells of others'."""
 _LEAST = 1e-4
 
 
@@ -148,7 +150,7 @@ def fuse(detected: People, heads_at: ArrayLike, heads: HeadMap, raster: Raster) 
     alone = People(
         detected.at, detected.weight * left, detected.variance * left**2, detected.velocity, detected.keys
     )
-    return Fused(alone.join(_of_map(detected, heads, raster, trust)), len(detected), heads.shared)
+    return Fused(alone.join(_of_map(alone, heads, raster, trust)), len(detected), heads.shared)
 
 
 def _trust(heads: HeadMap, seen: Floats, raster: Raster) -> Floats:
@@ -162,27 +164,31 @@ def _trust(heads: HeadMap, seen: Floats, raster: Raster) -> Floats:
     return np.where(raster.area_m2 > 0, 1 - (1 - dense) * (1 - raster.small) * (1 - missed), 0.0)
 
 
-def _of_map(detected: People, heads: HeadMap, raster: Raster, trust: Floats) -> People:
-    """The map's part, as points on the ground."""
+def _of_map(alone: People, heads: HeadMap, raster: Raster, trust: Floats) -> People:
+    """The map's part, as points on the ground; `alone` is what is left to the detections."""
     counts = heads.counts.astype(np.float64)
     own = np.maximum(heads.variance - (heads.shared * counts) ** 2, 0.0)
     weight = (trust * counts).ravel()[raster.cell] * raster.share
     variance = (trust**2 * own).ravel()[raster.cell] * raster.share
     there = weight > _LEAST
     points = raster.points[there]
-    return People.of(points, weight[there], variance[there], _velocity_near(detected, points))
+    return People.of(points, weight[there], variance[there], _velocity_near(alone, points))
 
 
-def _velocity_near(detected: People, points: Floats) -> Floats:
-    """How those move who were found near each point; NaN where nobody was."""
-    known = detected.select(detected.moving)
+def _velocity_near(alone: People, points: Floats) -> Floats:
+    """How those move who were found near each point; NaN where nobody was.
+
+    Where the map counts, detections hold as little as their weights say: tracks jump there from one person to
+    the next, and few of them must not tell how a hundred move.
+    """
+    known = alone.select(alone.moving & (alone.weight > 0))
     if not len(known):
         return np.full((len(points), 2), np.nan)
     away = ((points[:, None, :] - known.at[None, :, :]) ** 2).sum(axis=2)
-    near = np.exp(-away / _NEIGHBOUR_M**2) * (away <= (2 * _NEIGHBOUR_M) ** 2)
+    near = np.exp(-away / _NEIGHBOUR_M**2) * (away <= (2 * _NEIGHBOUR_M) ** 2) * known.weight
     total = near.sum(axis=1, keepdims=True)
     mean: Floats = np.divide(
-        near @ known.velocity, total, out=np.full((len(points), 2), np.nan), where=total > 0
+        near @ known.velocity, total, out=np.full((len(points), 2), np.nan), where=total >= _WITNESSES
     )
     return mean
 

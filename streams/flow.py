@@ -15,8 +15,9 @@ LUMA_SIZE = (320, 180)
 GRID = (64, 36)
 """Columns and rows of blocks: five pixels each way, about a head in a crowd 20 pixels high."""
 
-LONGEST_S = 0.5
-"""Pictures farther apart show a crowd that has rearranged itself: half a step of a walker."""
+LONGEST_S = 0.6
+"""Pictures farther apart show a crowd that has rearranged itself: half a step of a walker. Two a second, the
+floor of the rules that need motion, come that late at times."""
 
 _LEAST_TEXTURE = 4.0
 """Grey levels per pixel of gradient in the weaker direction; below, a block does not show its motion."""

@@ -134,8 +134,17 @@ def test_a_share_of_capacity_counts_heads_where_there_is_no_ground() -> None:
     look = watch.update(NOBODY, 0.0, Scene(SIZE_PX, head_map(ground)))
     assert look.zones["z"].count == pytest.approx(len(ground), abs=1)
     assert look.observations[0].level == 1
-    few = watch.update(NOBODY, 1.0, Scene(SIZE_PX, head_map(ground[:1])))
+    few = watch.update(NOBODY, 10.0, Scene(SIZE_PX, head_map(ground[:1])))
     assert few.zones["z"].count <= 1
+
+
+def test_a_count_that_wavers_is_smoothed() -> None:
+    ground, watch = crowd(3.0), analysis()
+    counted = [seen(Scene(SIZE_PX, head_map(ground[k % 2 * 11 :])), 0.5 * k, watch=watch) for k in range(12)]
+    assert max(counted[4:]) - min(counted[4:]) < 0.5 * 11
+    emptied = [seen(Scene(SIZE_PX, head_map(ground[:0])), 6.0 + 0.5 * k, watch=watch) for k in range(8)]
+    assert emptied[0] > 0.5 * counted[-1]
+    assert emptied[-1] < 0.1 * counted[-1]
 
 
 @pytest.mark.parametrize("size_px", [(320, 180), (640, 360), (3840, 2160)])
