@@ -35,8 +35,8 @@ class Ways:
     footprints: Mapping[int, tuple[Footprint, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def step_ways(state: Ways, people: People, pts_s: float, way_s: float = WAY_S) -> tuple[Ways, People]:
-    """Take in one look, and give people the velocity of the way made in the last seconds.
+def step_ways(state: Ways, people: People, pts_s: float) -> tuple[Ways, People]:
+    """Take in one look, and give people the velocity of the way made in the last `WAY_S`.
 
     Who has no track, or one younger than half of that, keeps the velocity of the look: that of a map's points
     is one of many people at once, whose jostling cancels out.
@@ -45,7 +45,6 @@ def step_ways(state: Ways, people: People, pts_s: float, way_s: float = WAY_S) -
         state: from the look before.
         people: at this look.
         pts_s: camera time, not below the last one's.
-        way_s: in how many seconds.
     """
     footprints: dict[int, tuple[Footprint, ...]] = {}
     velocity = people.velocity.copy()
@@ -53,10 +52,10 @@ def step_ways(state: Ways, people: People, pts_s: float, way_s: float = WAY_S) -
         key, (x, y) = int(people.keys[row]), people.at[row].tolist()
         past = state.footprints.get(key, ())
         # One footprint that is older than needed stays, so that the way is never shorter than wanted.
-        fresh = [k for k, one in enumerate(past) if pts_s - one[0] < way_s - 1e-6]
+        fresh = [k for k, one in enumerate(past) if pts_s - one[0] < WAY_S - 1e-6]
         past = past[max(0, (fresh[0] if fresh else len(past)) - 1) :]
         footprints[key] = (*past, (pts_s, x, y))
-        if past and pts_s - past[0][0] >= way_s / 2 - 1e-6:
+        if past and pts_s - past[0][0] >= WAY_S / 2:
             velocity[row] = (np.array((x, y)) - past[0][1:]) / (pts_s - past[0][0])
     return Ways(MappingProxyType(footprints)), replace(people, velocity=velocity)
 

@@ -5,7 +5,6 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge.counterflow import Ways, step_ways
 from edge.crowd import level_of, most_severe
 from edge.errors import SiteError
 from edge.observation import Observation
@@ -29,7 +28,6 @@ from edge.view import View
 WHOLE_VIEW = "view"
 """What a rule without a zone watches, as its events name it."""
 
-_RUN_S = 1.0
 _RISE_SHARE = 0.2
 """So much more than before must run."""
 
@@ -103,13 +101,11 @@ class _Surge(Watcher):
         self._rule = rule
         self._limits = rule.limits
         self._state = SurgeState()
-        self._ways = Ways()
         self._troubled = False
 
     def step(self, view: View) -> list[Observation]:
         rule, members = self._rule, view.members_of(self._rule.zone)
-        # A track that jumps from one to another of a crowd runs for a moment; who runs gets somewhere.
-        self._ways, people = step_ways(self._ways, view.people_in(rule.zone), view.pts_s, _RUN_S)
+        people = view.people_in(rule.zone)
         variance = view.noise.variance_m2_per_s2
         noise_m_s = math.sqrt(variance / 2) if math.isfinite(variance) else 0.0
         self._state, found = step_surge(self._state, people, view.pts_s, noise_m_s, self._limits)
