@@ -106,7 +106,7 @@ class _Positions:
         self._ticks += 1
 
 
-def spec_of(scenario: str, seed: int, seconds: float, size: tuple[int, int] = (1280, 720)) -> SceneSpec:
+def spec_of(scenario: str, seed: int, seconds: float, size: tuple[int, int] = (640, 360)) -> SceneSpec:
     """A scenario at the place it plays at."""
     return SceneSpec(scenario, SCENARIOS[scenario].home, seed, size, seconds=seconds)
 

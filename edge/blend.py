@@ -23,8 +23,8 @@ from streams.service import DENSITY_PERIOD_S
 HEADS_LAST_S = 2.5 * DENSITY_PERIOD_S
 """An older count of heads says nothing of now: two that are missed in a row are borne."""
 
-MEMORY_S = 1.5
-"""Time constant of the mean of counts: as long as a red level may well wait, and a crowd stays put."""
+MEMORY_S = 0.6
+"""Time constant of the mean of counts; on simulated crowds 1.5 s and more told red later and no truer."""
 
 DENSE_PEOPLE = 3.0
 """So many people of the map's make motion worth measuring."""

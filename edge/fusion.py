@@ -29,11 +29,11 @@ WINDOW_M = 1.5
 """How far to each side the ground is looked at to tell how dense it is there."""
 
 FARTHEST_M = 100.0
-SPLIT_M = 0.35
+SPLIT_M = 0.25
 """Cells that are longer on the ground become several points: the worst cell's disc has a radius of 1.13 m,
 and whole rows of cells that fall in or out of it would shake its density."""
 
-_SPLIT_MOST = 8
+_SPLIT_MOST = 10
 _NEIGHBOUR_M = 2.0
 _WITNESSES = 0.3
 """So much of a detection must be near, and left to itself, that its motion tells of others'."""
