@@ -117,7 +117,7 @@ def _source_notes(camera: CameraConfig) -> Iterator[str]:
 def _camera_notes(camera: CameraConfig) -> Iterator[str]:
     yield from dict.fromkeys(f"camera {camera.id}: {note}" for note in _source_notes(camera))
     if not camera.rules:
-        yield f"camera {camera.id}: no rules, so it reports only when it is offline"
+        yield f"camera {camera.id}: no rules, so it reports only when it is offline or was moved"
     watched = {rule.subject for rule in camera.rules}
     for zone in camera.zones:
         if zone.id not in watched:

@@ -38,7 +38,7 @@ def test_nothing_to_say_of_a_good_one() -> None:
 def test_each_thing_worth_knowing_on_a_line() -> None:
     line = {"id": "l", "points": [[0, 0.5], [1, 0.5]]}
     assert review(config(zones=[ZONE], lines=[line])) == [
-        "camera a: no rules, so it reports only when it is offline",
+        "camera a: no rules, so it reports only when it is offline or was moved",
         "camera a: zone z is counted, but no rule watches it",
         "camera a: no rule watches line l",
     ]
