@@ -12,13 +12,16 @@ from edge.geometry import Floats
 from edge.ground import GroundPlane
 from edge.on_ground import LOOSE, Grounded
 from edge.people import People
-from edge.pinhole import Pinhole
+from edge.pinhole import STATURE_M, Pinhole
 from edge.pressure import Noise
 from edge.scene import Scene
 from models.density import HeadMap
 from models.detections import Tracks
 from streams.flow import BlockFlow
 from streams.service import DENSITY_PERIOD_S
+
+LOWEST_M = STATURE_M + 0.2
+"""From no higher up heads cannot be laid on the ground: people's tops reach the camera's horizon."""
 
 HEADS_LAST_S = 2.5 * DENSITY_PERIOD_S
 """An older count of heads says nothing of now: two that are missed in a row are borne."""
@@ -164,6 +167,8 @@ class Blend:
             pinhole = None
             if size_px is not None:
                 pinhole = Pinhole.from_plane(self._ground, size_px[0] / size_px[1])
+            if pinhole is not None and pinhole.height_m < LOWEST_M:
+                pinhole = None
             self._optics = _Optics(size_px, pinhole)
         return self._optics
 

@@ -6,6 +6,7 @@ import pytest
 from edge.analysis import Analysis
 from edge.blend import HEADS_LAST_S, Blend
 from edge.config import CameraConfig
+from edge.ground import GroundPlane
 from edge.on_ground import Grounded
 from edge.people import People
 from edge.pinhole import Pinhole
@@ -15,6 +16,7 @@ from edge.view import UNKNOWN_NOISE
 from models.density import HeadMap
 from models.detections import Tracks
 from streams.flow import BlockFlow
+from streams.sim.camera import Camera
 from tests.support.afoot import CAMERA, SIZE_PX, Crowd, camera, tracks
 
 ROWS, COLUMNS = 32, 56
@@ -154,3 +156,16 @@ def test_how_large_the_picture_is_changes_nothing(size_px: tuple[int, int]) -> N
     other = analysis().update(NOBODY, 0.0, Scene(SIZE_PX, heads))
     assert one.zones == other.zones
     assert one.observations == other.observations
+
+
+@pytest.mark.parametrize("height_m", [1.2, 1.65, 1.75, 2.5])
+def test_a_camera_no_higher_than_people_counts_detections_alone(height_m: float) -> None:
+    low = Camera(height_m=height_m, tilt_deg=10.0, hfov_deg=70.0)
+    spots = np.array([(x, y) for x in (-3.0, 0.0, 3.0) for y in (5.0, 9.0, 14.0)])
+    plane = GroundPlane.fit(low.project(spots), spots)
+    heads = HeadMap(np.full((ROWS, COLUMNS), 0.1, np.float32), np.full((ROWS, COLUMNS), 0.1, np.float32), 0.1)
+    nobody = Grounded(People.of(np.zeros((0, 2))), np.zeros(0, np.intp))
+    blend = Blend(plane)
+    joined = blend.join(nobody, NOBODY, Scene(SIZE_PX, heads), 0.0)
+    assert (len(joined.people) > 0) == (height_m > 2)
+    assert (blend.heights_px(SIZE_PX) is not None) == (height_m > 2)
