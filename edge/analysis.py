@@ -1,7 +1,7 @@
 """From the tracks of one look to what they mean at this camera's zones and lines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from edge.rules import AnyRule
 from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import MAX_BOXES, UNKNOWN_NOISE, View
+from edge.view import UNKNOWN_NOISE, View
 from models.detections import Tracks
 
 
@@ -89,7 +89,7 @@ class Analysis:
     @property
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""
-        return self._blend is not None and self._blend.dense
+        return self._blend is not None and self._blend.dense and self.ground_lost is None
 
     def update(self, tracks: Tracks, pts_s: float, scene: Scene = UNKNOWN) -> Look:
         """Judge one look.
@@ -99,7 +99,7 @@ class Analysis:
             pts_s: camera time in seconds, not below the last look's.
             scene: what else the picture shows.
         """
-        view = self._view(tracks, pts_s, scene)
+        view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:
@@ -122,8 +122,7 @@ class Analysis:
         elif plane is not None and self._blend is not None:
             found = people_of(tracks, keys, persons, plane)
             self._stillness, noise = step_stillness(self._stillness, found.people, pts_s)
-            grounded = self._blend.join(found, tracks, scene, pts_s)
-            noise = self._blend.noise(noise, grounded)
+            grounded, noise = self._blend.join(found, tracks, scene, noise)
             heights = self._blend.heights_px(scene.size_px)
         return View(
             site=site,
@@ -133,7 +132,7 @@ class Analysis:
             inside={zone.id: zone.holds(feet, ground) for zone in self._site.zones},
             persons=persons,
             grounded=grounded,
-            heads=self._heads.last(scene.heads, pts_s) if grounded is None else None,
+            heads=scene.heads if grounded is None else None,
             density_factor=self.density_factor,
             noise=noise,
             person_px=heights,
@@ -144,7 +143,7 @@ class Analysis:
             return {}
         counts = {}
         for zone in self._site.zones:
-            density, count, stderr = view.density(zone.id), view.count(zone.id), view.count_stderr(zone.id)
+            density, (count, stderr) = view.density(zone.id), view.counted(zone.id)
             found = ZoneCount(round(count), count_stderr=stderr)
             if density is not None:
                 found = ZoneCount(
@@ -178,6 +177,3 @@ def _persons(tracks: Tracks, person: int | None) -> NDArray[np.bool_]:
     if person is None:
         return np.zeros(len(tracks), np.bool_)
     return np.asarray(tracks.labels == person, np.bool_)
-
-
-__all__ = ["MAX_BOXES", "Analysis", "Look", "ZoneCount"]

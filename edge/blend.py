@@ -103,8 +103,6 @@ class Blend:
         self.dense = False
         self._ground = ground
         self._optics = _Optics()
-        self._heads = Held()
-        self._flow_noise: Noise | None = None
 
     def heights_px(self, size_px: tuple[int, int] | None) -> HeightsPx | None:
         """How tall people are in a picture of that size, in pixels: (n, 2) metres -> (n,).
@@ -118,49 +116,28 @@ class Blend:
         # Who stands where the camera does not see has no height there.
         return lambda ground: np.nan_to_num(pinhole.person_px(ground, height))
 
-    def join(self, found: Grounded, tracks: Tracks, scene: Scene, pts_s: float) -> Grounded:
-        """People of the tracks, and of the map where it counts for more.
+    def join(self, found: Grounded, tracks: Tracks, scene: Scene, noise: Noise) -> tuple[Grounded, Noise]:
+        """People of the tracks, and of the map where it counts for more; and the noise of their velocities.
 
         Args:
             found: people where the tracks' feet are.
             tracks: of this look.
-            scene: the picture beside its objects.
-            pts_s: camera time.
+            scene: the picture beside its objects; its heads may have been counted a moment ago.
+            noise: of the tracks' velocities.
         """
-        self._flow_noise = None
-        heads = self._heads.last(scene.heads, pts_s)
+        heads = scene.heads
         raster = None if heads is None else self._raster(scene.size_px, heads)
         if heads is None or raster is None:
             self.dense = False
-            return found
+            return found, noise
         fused = fuse(found.people, _heads_at(tracks, found.rows), heads, raster)
         n, people = fused.detected, fused.people
         self.dense = float(people.weight[n:].sum()) >= DENSE_PEOPLE
         if scene.motion is not None and self._optics.pinhole is not None:
-            people, self._flow_noise = _moved(people, n, scene.motion, self._optics.pinhole)
+            people, flow_noise = _moved(people, n, scene.motion, self._optics.pinhole)
+            noise = _mixed(noise, flow_noise, people, n)
         rows = np.concatenate((found.rows, np.full(len(people) - n, LOOSE, np.intp)))
-        return Grounded(people, rows, fused.shared)
-
-    def noise(self, of_tracks: Noise, found: Grounded) -> Noise:
-        """Noise of people's velocities: that of the tracks and that of the flow, as many as have each.
-
-        Args:
-            of_tracks: as measured on tracks.
-            found: of the last `join`.
-        """
-        known = found.people.moving
-        weight, loose = found.people.weight[known], found.rows[known] == LOOSE
-        share = float(weight[loose].sum() / weight.sum()) if weight.sum() > 0 else 0.0
-        if self._flow_noise is None or share < _FEW:
-            return of_tracks
-        if share > 1 - _FEW:
-            return self._flow_noise
-        return Noise(
-            *(
-                (1 - share) * getattr(of_tracks, name) + share * getattr(self._flow_noise, name)
-                for name in ("variance_m2_per_s2", "stderr_m2_per_s2")
-            )
-        )
+        return Grounded(people, rows, fused.shared), noise
 
     def _seen(self, size_px: tuple[int, int] | None) -> _Optics:
         if size_px != self._optics.size_px:
@@ -206,3 +183,20 @@ def _moved(people: People, detected: int, motion: BlockFlow, pinhole: Pinhole) -
         mean = float(np.average(variance[known], weights=weight[known]))
         noise = Noise(mean, _NOISE_ERROR * mean)
     return replace(people, velocity=velocity), noise
+
+
+def _mixed(of_tracks: Noise, of_flow: Noise | None, people: People, detected: int) -> Noise:
+    """Noise of people's velocities: that of the tracks and that of the flow, as many as have each."""
+    known = people.moving
+    total, flowing = people.weight[known].sum(), people.weight[detected:][known[detected:]].sum()
+    share = float(flowing / total) if total > 0 else 0.0
+    if of_flow is None or share < _FEW:
+        return of_tracks
+    if share > 1 - _FEW:
+        return of_flow
+    return Noise(
+        *(
+            (1 - share) * getattr(of_tracks, name) + share * getattr(of_flow, name)
+            for name in ("variance_m2_per_s2", "stderr_m2_per_s2")
+        )
+    )

@@ -20,19 +20,36 @@ _LEAST_KNOWN = 0.5
 Steps = tuple[float, float, float, float]
 
 
-class DensityLevels(Steady):
-    """Keys of a rule that judges density.
+class MovingLevels(Steady):
+    """Keys of a rule that judges the density of a crowd that moves, or means to.
 
     Moving crowds fail earlier than standing ones: Still (Introduction to crowd science, 2014) puts their
-    critical density at about 4 per m2. Standing: Fruin's queue level F is about 3.6 (involuntary contact
-    3.57), the Green Guide's maximum 4.7, and dangerous forces begin at 5.55 (Fruin, The causes and prevention
-    of crowd disasters, 1993).
+    critical density at about 4 per m2.
     """
 
-    blue_per_m2: float = Field(2.0, gt=0, description="Worst cell at which level 4 begins, moving crowds.")
+    blue_per_m2: float = Field(2.0, gt=0, description="Density at which level 4 begins, moving crowds.")
     yellow_per_m2: float = Field(3.0, gt=0, description="Level 3.")
     orange_per_m2: float = Field(4.0, gt=0, description="Level 2.")
     red_per_m2: float = Field(5.0, gt=0, description="Level 1.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        rising(self.moving_steps, "thresholds must rise from blue to red")
+        return self
+
+    @property
+    def moving_steps(self) -> Steps:
+        """Thresholds of levels 4, 3, 2, 1 in persons per m2, for a crowd that moves."""
+        return self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2
+
+
+class DensityLevels(MovingLevels):
+    """Keys of a rule that judges the density of any crowd, in the worst cell.
+
+    Standing: Fruin's queue level F is about 3.6 (involuntary contact 3.57), the Green Guide's maximum 4.7,
+    and dangerous forces begin at 5.55 (Fruin, The causes and prevention of crowd disasters, 1993).
+    """
+
     standing_blue_per_m2: float = Field(3.0, gt=0, description="Level 4, standing crowds.")
     standing_yellow_per_m2: float = Field(3.6, gt=0, description="Level 3.")
     standing_orange_per_m2: float = Field(4.7, gt=0, description="Level 2.")
@@ -47,14 +64,8 @@ class DensityLevels(Steady):
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
-        rising(self.moving_steps, "thresholds must rise from blue to red")
         rising(self._standing, "thresholds must rise from standing_blue to standing_red")
         return self
-
-    @property
-    def moving_steps(self) -> Steps:
-        """Thresholds of levels 4, 3, 2, 1 in persons per m2, for a crowd that moves."""
-        return self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2
 
     @property
     def _standing(self) -> Steps:

@@ -5,7 +5,6 @@ and noisy about one. Which of the two counts is decided place by place: by how d
 how large a person is seen, and by whether the map sees more people around than its own error explains.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -117,12 +116,6 @@ class Fused:
     people: People
     detected: int
     shared: float
-
-    def stderr(self, rows: NDArray[np.bool_] | None = None) -> float:
-        """Standard error of the number of people in some of the points, (n,) bool, or in all."""
-        chosen = np.ones(len(self.people), np.bool_) if rows is None else rows
-        common = self.shared * float(self.people.weight[self.detected :][chosen[self.detected :]].sum())
-        return math.hypot(math.sqrt(float(self.people.variance[chosen].sum())), common)
 
 
 def fuse(detected: People, heads_at: ArrayLike, heads: HeadMap, raster: Raster) -> Fused:

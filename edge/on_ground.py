@@ -1,5 +1,6 @@
 """From what is seen in the picture to people on the ground."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,16 @@ class Grounded:
     people: People
     rows: NDArray[np.intp]
     shared: float = 0.0
+
+    def stderr(self, members: NDArray[np.intp]) -> float:
+        """Standard error of the number of people in (k,) of the points, in persons."""
+        own = math.sqrt(float(self.people.variance[members].sum()))
+        return math.hypot(own, self.common_stderr(members))
+
+    def common_stderr(self, members: NDArray[np.intp]) -> float:
+        """Standard error in persons that the points without a track among (k,) of them have in common."""
+        loose = members[self.rows[members] == LOOSE]
+        return self.shared * float(self.people.weight[loose].sum())
 
 
 def people_of(

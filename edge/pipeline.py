@@ -161,12 +161,11 @@ class Pipeline:
         """
         service = self._attention.service(frame.camera_id)
         every_look = service is not None and service.density
-        due = self._census.due(frame.camera_id, frame.pts_s, every_look=every_look)
         began = _Mark(self._clock)
         wish = Wish(every_look, watch.dense, watch.checks_view(frame.pts_s))
         scene = self._census.look(frame.camera_id, frame.picture, frame.pts_s, wish)
         spent = _Mark(self._clock).since(began)
-        if not due:
+        if scene.heads is None:
             return scene, spent
         self._metrics.observe_stage(self._census.name, "density", spent.host_s)
         self._attention.counted(frame.camera_id, spent)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from edge.crowd import level_of
+from edge.crowd import Floor, level_of
 from edge.errors import RuleError, SiteError
 from edge.observation import Observation
 from edge.sections import Hold, Id, Section, suggestion
@@ -176,8 +176,18 @@ class CrowdRule(Steady, ZoneRule, ABC):
         Raises:
             SiteError: it is one; with the key below the rule.
         """
-        if site.zone(self.zone).floor is None:
+        self.floor_at(site)
+
+    def floor_at(self, site: Site) -> Floor:
+        """The zone's ground.
+
+        Raises:
+            SiteError: it has none; with the key below the rule.
+        """
+        floor = site.zone(self.zone).floor
+        if floor is None:
             raise SiteError("zone", without_ground(self.name(), self.zone))
+        return floor
 
 
 @dataclass(frozen=True, slots=True)

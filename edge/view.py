@@ -74,13 +74,18 @@ class View:
         Raises:
             ValueError: the zone has no ground.
         """
+        people = self._placed.people
+        if zone_id is None:
+            return np.arange(len(people))
+        if zone_id not in self._members:
+            self._members[zone_id] = self._found(zone_id, self._placed)
+        return self._members[zone_id]
+
+    @property
+    def _placed(self) -> Grounded:
         if self.grounded is None:
             raise ValueError("the camera has no ground plane")
-        if zone_id is None:
-            return np.arange(len(self.grounded.people))
-        if zone_id not in self._members:
-            self._members[zone_id] = self._found(zone_id, self.grounded)
-        return self._members[zone_id]
+        return self.grounded
 
     def _found(self, zone_id: str, grounded: Grounded) -> Rows:
         floor = self.site.zone(zone_id).floor
@@ -100,12 +105,11 @@ class View:
         Raises:
             ValueError: the zone has no ground.
         """
-        if self.grounded is None:
-            raise ValueError("the camera has no ground plane")
+        people = self._placed.people
         if zone_id is None:
-            return self.grounded.people
+            return people
         if zone_id not in self._people:
-            self._people[zone_id] = self.grounded.people.select(self.members_of(zone_id))
+            self._people[zone_id] = people.select(self.members_of(zone_id))
         return self._people[zone_id]
 
     def density(self, zone_id: str, cell_m2: float = CELL_M2) -> ZoneDensity | None:
@@ -117,34 +121,20 @@ class View:
         if key not in self._measured:
             found = zone_density(self.people_in(zone_id), floor, cell_m2)
             members = self.members_of(zone_id)
-            mean = math.hypot(found.stderr_per_m2, self._common(members) / floor.area_m2)
+            common_stderr = self.grounded.common_stderr
+            mean = math.hypot(found.stderr_per_m2, common_stderr(members) / floor.area_m2)
             per_m2, of_cell = found.worst.density_per_m2, members[found.worst.members]
             held = float(self.grounded.people.weight[of_cell].sum())
-            common = self._common(of_cell) * per_m2 / held if held > 0 else 0.0
+            common = common_stderr(of_cell) * per_m2 / held if held > 0 else 0.0
             worst = replace(found.worst, stderr_per_m2=math.hypot(found.worst.stderr_per_m2, common))
             self._measured[key] = replace(found, stderr_per_m2=mean, worst=worst)
         return self._measured[key]
 
-    def _common(self, members: Rows) -> float:
-        """Standard error in persons that the points without a track among some have in common."""
-        if self.grounded is None or self.grounded.shared == 0:
-            return 0.0
-        loose = members[self.grounded.rows[members] == LOOSE]
-        return self.grounded.shared * float(self.grounded.people.weight[loose].sum())
-
-    def count(self, zone_id: str) -> float:
-        """Persons in a zone, expected."""
-        return self._counted(zone_id)[0]
-
-    def count_stderr(self, zone_id: str) -> float:
-        """Standard error of `count` in persons."""
-        return self._counted(zone_id)[1]
-
-    def _counted(self, zone_id: str) -> tuple[float, float]:
+    def counted(self, zone_id: str) -> tuple[float, float]:
+        """Persons in a zone, expected, and the standard error of that in persons."""
         zone = self.site.zone(zone_id)
         if self.grounded is not None and zone.floor is not None:
-            people, members = self.people_in(zone_id), self.members_of(zone_id)
-            return people.count, math.hypot(people.count_stderr, self._common(members))
+            return self.people_in(zone_id).count, self.grounded.stderr(self.members_of(zone_id))
         rows = self.rows_in(zone_id)
         scores = np.clip(self.tracks.scores[rows].astype(np.float64), 0.0, 1.0)
         seen, error = float(len(rows)), float(np.sqrt((scores * (1 - scores)).sum()))

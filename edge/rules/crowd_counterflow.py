@@ -1,12 +1,12 @@
 """`crowd.counterflow`: streams that press against each other where it is dense and both are slowed."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from edge.counterflow import RADIUS_M, Counterflow, CounterflowLimits, Ways, counterflow, step_ways
-from edge.errors import SiteError
+from edge.density_levels import MovingLevels
 from edge.field import Ground
 from edge.observation import Observation
 from edge.rule_base import (
@@ -16,10 +16,8 @@ from edge.rule_base import (
     Urgent,
     Watcher,
     person_needed,
-    rising,
     rounded,
     verdict,
-    without_ground,
 )
 from edge.site import Site
 from edge.view import View
@@ -27,7 +25,7 @@ from edge.view import View
 _NEAR_M = 2.0
 
 
-class CounterflowRule(Urgent, CrowdRule):
+class CounterflowRule(Urgent, MovingLevels, CrowdRule):
     """`crowd.counterflow`: opposed streams at one place, dense and slowed.
 
     Levels by the density there, with the thresholds of moving crowds (Still 2014), as such a crowd means to
@@ -37,26 +35,12 @@ class CounterflowRule(Urgent, CrowdRule):
     FLOOR_FPS = 1.0  # streams last for many seconds; tracks must survive between two looks
 
     kind: Literal["crowd.counterflow"]
-    blue_per_m2: float = Field(2.0, gt=0, description="Density of opposed streams at which level 4 begins.")
-    yellow_per_m2: float = Field(3.0, gt=0, description="Level 3.")
-    orange_per_m2: float = Field(4.0, gt=0, description="Level 2.")
-    red_per_m2: float = Field(5.0, gt=0, description="Level 1.")
     weak_stream_share: float = Field(
         0.2, gt=0, le=0.5, description="Least share of the weaker stream among all who are near."
     )
     slowed_ratio: float = Field(
         0.7, gt=0, le=1, description="Highest mean speed, over that expected of one stream (Weidmann 1993)."
     )
-
-    @model_validator(mode="after")
-    def _rising(self) -> Self:
-        rising(self.steps, "thresholds must rise from blue to red")
-        return self
-
-    @property
-    def steps(self) -> tuple[float, float, float, float]:
-        """Thresholds of levels 4, 3, 2, 1 in persons per m2."""
-        return self.blue_per_m2, self.yellow_per_m2, self.orange_per_m2, self.red_per_m2
 
     def limits(self, ease: float = 1.0) -> CounterflowLimits:
         """When it is a danger; `ease` is a factor, below 1 for one that goes on."""
@@ -77,11 +61,8 @@ RULE = CounterflowRule
 
 class _Counterflow(Watcher):
     def __init__(self, rule: CounterflowRule, site: Site) -> None:
-        floor = site.zone(rule.zone).floor
-        if floor is None:
-            raise SiteError("zone", without_ground(rule.kind, rule.zone))
         self._rule = rule
-        self._ground = Ground.lay(floor.polygon, RADIUS_M)
+        self._ground = Ground.lay(rule.floor_at(site).polygon, RADIUS_M)
         self._limits, self._eased = rule.limits(), rule.limits(rule.keep)
         self._ways = Ways()
         self._troubled = False
@@ -98,9 +79,11 @@ class _Counterflow(Watcher):
             eased = counterflow(people, self._ground, self._eased)
             if eased.danger and eased.density_per_m2 is not None:
                 found = eased
-                severity = Severity(None, Severity.of(eased.density_per_m2, rule.steps, rule.keep).sustains)
+                severity = Severity(
+                    None, Severity.of(eased.density_per_m2, rule.moving_steps, rule.keep).sustains
+                )
         elif found.danger and found.density_per_m2 is not None:
-            severity = Severity.of(found.density_per_m2, rule.steps, rule.keep)
+            severity = Severity.of(found.density_per_m2, rule.moving_steps, rule.keep)
         self._troubled = not severity.calm
         near = np.zeros(0, np.intp)
         if found.place is not None:

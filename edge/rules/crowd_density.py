@@ -65,7 +65,7 @@ class _Density(Watcher):
 
     def step(self, view: View) -> list[Observation]:
         rule, factor = self._rule, view.density_factor
-        zone, count = view.site.zone(rule.zone), view.count(rule.zone)
+        zone, count = view.site.zone(rule.zone), view.counted(rule.zone)[0]
         measures = {"count": round(count, 2)}
         if factor != 1:
             measures["threshold_ratio"] = factor

@@ -68,11 +68,21 @@ class FlowRule(Steady, RuleSection):
         Raises:
             SiteError: it is one; with the key below the rule.
         """
+        self.section_at(site)
+
+    def section_at(self, site: Site) -> Section:
+        """The line on the ground.
+
+        Raises:
+            SiteError: it has none; with the key below the rule.
+        """
         if site.ground is None:
             raise SiteError("line", without_ground(self.kind, self.line))
-        if site.line(self.line).ground is None:
+        ends = site.line(self.line).ground
+        if ends is None:
             text = "reaches above the horizon, where there is no ground: draw it where people's feet are"
             raise SiteError("line", f"{self.line!r} {text}")
+        return Section(ends[0], ends[1], self.capacity_per_m_min)
 
     def watch(self, setting: Setting) -> Watcher:
         """What looks for this rule."""
@@ -85,13 +95,10 @@ RULE = FlowRule
 
 class _Flow(Watcher):
     def __init__(self, rule: FlowRule, site: Site) -> None:
-        ends, plane = site.line(rule.line).ground, site.ground
-        if ends is None or plane is None:
-            raise SiteError("line", without_ground(rule.kind, rule.line))
         self._rule = rule
-        self._section = Section(ends[0], ends[1], rule.capacity_per_m_min)
+        self._section = rule.section_at(site)
         # A survey laid out as a map is turned over in the picture, whose y axis points down.
-        self._ahead_is_right = not plane.right_handed
+        self._ahead_is_right = site.ground is not None and not site.ground.right_handed
         self._state = FlowState()
 
     def step(self, view: View) -> list[Observation]:

@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import Field
 
 from edge.density_levels import DensityLevels, Pace, step_pace
-from edge.errors import SiteError
 from edge.field import ZoneDensity
 from edge.forecast import (
     HORIZON_S,
@@ -30,7 +29,6 @@ from edge.rule_base import (
     person_needed,
     rounded,
     verdict,
-    without_ground,
 )
 from edge.sections import Hold
 from edge.site import Site
@@ -105,14 +103,12 @@ class _Ahead:
 
 class _Forecaster(Watcher):
     def __init__(self, rule: ForecastRule, site: Site) -> None:
-        floor = site.zone(rule.zone).floor
-        if floor is None:
-            raise SiteError("zone", without_ground(rule.kind, rule.zone))
+        area_m2 = rule.floor_at(site).area_m2
         self._rule = rule
         # One person more or less makes 1 / area: a look tells no finer.
-        self._grain = 1 / (12 * floor.area_m2**2)
+        self._grain = 1 / (12 * area_m2**2)
         # Who comes comes by chance: the mean of a place that fills is a random walk of Poisson's variance.
-        walk = math.sqrt(FILLS_PER_M2_S / floor.area_m2) / (2 * rule.blue_per_m2)
+        walk = math.sqrt(FILLS_PER_M2_S / area_m2) / (2 * rule.blue_per_m2)
         self._options = TrendOptions(rule.blue_per_m2, jitter_per_root_s=walk)
         self._trend, self._crest = Trend(), Crest()
         self._pace = Pace()

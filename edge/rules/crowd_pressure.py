@@ -6,7 +6,6 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge.errors import SiteError
 from edge.field import Ground
 from edge.observation import Observation
 from edge.people import People
@@ -29,7 +28,6 @@ from edge.rule_base import (
     person_needed,
     rounded,
     verdict,
-    without_ground,
 )
 from edge.sections import Hold, Level
 from edge.site import Site
@@ -93,11 +91,8 @@ RULE = PressureRule
 
 class _Pressure(Watcher):
     def __init__(self, rule: PressureRule, site: Site) -> None:
-        floor = site.zone(rule.zone).floor
-        if floor is None:
-            raise SiteError("zone", without_ground(rule.kind, rule.zone))
         self._rule = rule
-        self._ground = Ground.lay(floor.polygon)
+        self._ground = Ground.lay(rule.floor_at(site).polygon)
         self._state = PressureState()
         self._troubled = False
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.analysis import MAX_BOXES, Analysis, Look
+from edge.analysis import Analysis, Look
 from edge.config import CameraConfig
 from edge.errors import RuleError
 from edge.incidents import Incidents, policies
 from edge.site import Site
+from edge.view import MAX_BOXES
 from models.detections import Tracks
 
 CLASSES = ("person", "bicycle", "car")

@@ -111,15 +111,14 @@ def test_the_flow_s_noise_is_in_metres() -> None:
     flow = BlockFlow(np.zeros_like(errors), errors, np.ones((36, 64), bool), np.zeros((36, 64), bool), 0.2)
     plane = Blend(site.ground)
     nobody = Grounded(People.of(np.zeros((0, 2))), np.zeros(0, np.intp))
-    joined = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground), flow), 0.0)
-    noise = plane.noise(UNKNOWN_NOISE, joined)
+    _, noise = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground), flow), UNKNOWN_NOISE)
     pinhole = Pinhole.from_plane(site.ground, SIZE_PX[0] / SIZE_PX[1])
     at = pinhole.to_image_at(np.array([[0.0, 12.0]]))
     sides = [pinhole.to_ground_at(at + step) - (0.0, 12.0) for step in ([[0.01, 0.0]], [[0.0, 0.01]])]
     expected = sum(float((side**2).sum()) for side in sides)
     assert noise.variance_m2_per_s2 == pytest.approx(expected, rel=0.3)
-    alone = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground)), 0.2)
-    assert plane.noise(UNKNOWN_NOISE, alone) is UNKNOWN_NOISE
+    _, alone = plane.join(nobody, NOBODY, Scene(SIZE_PX, head_map(ground)), UNKNOWN_NOISE)
+    assert alone is UNKNOWN_NOISE
 
 
 def test_a_share_of_capacity_counts_heads_where_there_is_no_ground() -> None:
@@ -166,6 +165,6 @@ def test_a_camera_no_higher_than_people_counts_detections_alone(height_m: float)
     heads = HeadMap(np.full((ROWS, COLUMNS), 0.1, np.float32), np.full((ROWS, COLUMNS), 0.1, np.float32), 0.1)
     nobody = Grounded(People.of(np.zeros((0, 2))), np.zeros(0, np.intp))
     blend = Blend(plane)
-    joined = blend.join(nobody, NOBODY, Scene(SIZE_PX, heads), 0.0)
+    joined, _ = blend.join(nobody, NOBODY, Scene(SIZE_PX, heads), UNKNOWN_NOISE)
     assert (len(joined.people) > 0) == (height_m > 2)
     assert (blend.heights_px(SIZE_PX) is not None) == (height_m > 2)
