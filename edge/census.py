@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from edge.scene import Scene
 from models.density import DensityModel
-from streams.flow import LUMA_SIZE, FlowMeter
+from streams.flow import FlowMeter
 from streams.frame import Picture
 from streams.service import DENSITY_PERIOD_S
+from streams.tiles import LUMA_SIZE
 
 _SLACK_S = 0.02
 """Times of pictures are sums of fractions: the tenth of five a second comes a hair too early."""

@@ -229,9 +229,11 @@ class WorstCell:
 def worst_cell(people: People, floor: Floor, area_m2: float = CELL_M2) -> WorstCell:
     """Persons per m2 in the disc around the point that has least room.
 
-    As `edge.crowd.worst_cell`, for weighted points and for cells of 4 to 10 m2: around points, not on a grid,
-    cut at the zone's edge, but to no less than half a cell (or the whole zone if that is less). Of more than
-    512 points, as a density map has, only the 64 most promising are tried.
+    A disc, not a square, so that the answer does not depend on how the survey's axes lie; around points, not
+    on a grid, so that it does not depend on where a grid begins. Where the disc leaves the zone, the people
+    are divided by the part inside (at least half a cell, or the whole zone if that is less): a crowd is most
+    dangerous against a wall, and beyond the wall nobody can stand. One person alone makes 0.25 per m2. Of
+    more than 512 points, as a density map has, only the 64 most promising are tried.
 
     Args:
         people: all inside the floor's polygon.
@@ -276,9 +278,8 @@ class ZoneDensity:
 def zone_density(people: People, floor: Floor, cell_m2: float = CELL_M2) -> ZoneDensity:
     """Density of the people in a zone.
 
-    The standard error of the mean joins three independent parts, as `edge.crowd.density` does: the people's
-    own variance, those nearer to the edge than the survey's error, who may stand on its other side, and the
-    area's error.
+    The standard error of the mean joins three independent parts: the people's own variance, those nearer to
+    the edge than the survey's error, who may stand on its other side, and the area's error.
 
     Args:
         people: all inside the zone.

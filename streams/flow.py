@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-LUMA_SIZE = (320, 180)
-"""Width and height that the limits are made for."""
-
 GRID = (64, 36)
 """Columns and rows of blocks: five pixels each way, about a head in a crowd 20 pixels high."""
 

@@ -12,9 +12,9 @@ from api.report.gather import Gathering
 from api.report.page import About
 from edge.analysis import ZoneCount
 from edge.config import CameraConfig
-from edge.crowd import density
 from edge.envelope import Event
 from edge.events import EventContext, incident_event
+from edge.field import zone_density
 from edge.geometry import points_in_polygon
 from edge.identifiers import Uuid7
 from edge.incidents import Change, Phase
@@ -69,9 +69,10 @@ def _counted(zone: Zone, people: People) -> ZoneCount:
     if zone.floor is None:
         return ZoneCount(len(people), count_stderr=people.count_stderr)
     at = people.at[points_in_polygon(people.at, zone.floor.polygon)]
-    found = density(at, np.full(len(at), 0.8), zone.floor)
+    standing = People.of(at, variance=0.8 * 0.2)
+    found = zone_density(standing, zone.floor)
     return ZoneCount(
-        len(at), found.mean_per_m2, found.worst_cell_per_m2, found.count_stderr, found.stderr_per_m2
+        len(at), found.mean_per_m2, found.worst.density_per_m2, standing.count_stderr, found.stderr_per_m2
     )
 
 

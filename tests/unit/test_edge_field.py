@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import crowd
 from edge.crowd import Floor
 from edge.field import Ground, density_field, weidmann_speed_m_s, worst_cell
 from edge.people import People
+from tests.support.densest import densest_per_m2
 
 SQUARE = np.array([[0.0, 0.0], [20.0, 0.0], [20.0, 20.0], [0.0, 20.0]])
 FLOOR = Floor(SQUARE, 400.0)
@@ -100,17 +100,6 @@ def test_a_ground_needs_corners_and_keeps_a_node_however_narrow():
     assert Ground.lay(SQUARE * 100).share.size < 50_000
 
 
-@given(seeds, st.integers(0, 160), st.floats(1, 20))
-@settings(max_examples=30, deadline=None)
-def test_for_persons_the_worst_cell_is_the_one_that_is_known(seed, n, high):
-    at = spread(seed, n, 0.0, high)
-    density, members = crowd.worst_cell(at, FLOOR)
-    cell = worst_cell(People.of(at), FLOOR)
-    assert cell.density_per_m2 == pytest.approx(density)
-    assert cell.members.tolist() == members.tolist()
-    assert cell.stderr_per_m2 == 0
-
-
 @given(seeds, st.integers(1, 700), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
 def test_the_order_of_points_means_nothing(seed, n, random):
@@ -159,7 +148,7 @@ def test_the_pick_of_the_highest_lifts_it_by_a_measured_amount():
     """What the stated error does not know: of many equal cells the highest is picked."""
     rng = np.random.default_rng(7)
     at = spread(7, 1200)  # three per m2, as evenly as chance makes it
-    truth, _ = crowd.worst_cell(at, FLOOR)
+    truth = densest_per_m2(at, FLOOR)
     cells = []
     for _ in range(40):
         noisy = np.maximum(rng.normal(1.0, 0.3, len(at)), 0)  # a model that is 30 % off for each person
