@@ -151,10 +151,16 @@ def disturb(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Im
 
 
 def mosaic(
-    first: tuple[Image, Points], second: tuple[Image, Points], rng: np.random.Generator
+    first: tuple[Image, Points],
+    second: tuple[Image, Points],
+    rng: np.random.Generator,
+    axis: int | None = None,
 ) -> tuple[Image, Points]:
-    """Part of one crop beside part of another; both (h, w, 3) pixels, cut at a multiple of 16."""
-    axis = int(rng.integers(2))
+    """Part of one picture and part of another; both (h, w, 3) pixels, cut at a multiple of 16.
+
+    `axis`: 0 puts them side by side, 1 one above the other, None either.
+    """
+    axis = int(rng.integers(2)) if axis is None else axis
     side = first[0].shape[1 - axis]
     edge = int(rng.integers(side // 64, side // 16 - side // 64)) * 16
     image = first[0].copy()
