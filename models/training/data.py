@@ -44,11 +44,15 @@ def load(folder: Path) -> list[Sample]:
     return samples
 
 
+def single(points: Points, gap: float) -> NDArray[np.bool_]:
+    """Which of (n, 2) points are not nearer than `gap` to an earlier one: (n,)."""
+    near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
+    return np.asarray(~np.tril(near, -1).any(axis=1), np.bool_)
+
+
 def apart(sample: Sample, gap: float) -> Sample:
     """The same without the points that are nearer than `gap` pixels to an earlier one."""
-    points = sample.points
-    near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
-    return replace(sample, points=points[~np.tril(near, -1).any(axis=1)])
+    return replace(sample, points=sample.points[single(sample.points, gap)])
 
 
 def input_size(width: int, height: int, long_side: int = LONG_SIDE) -> tuple[int, int]:
