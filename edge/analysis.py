@@ -86,6 +86,10 @@ class Analysis:
         self._blend = Blend(site.ground) if site.ground is not None else None
         self._heads = Held()
 
+    def set_strictness(self, rule: str, factor: float) -> None:
+        """Have a rule, named by kind and place, be `factor` times surer than usual, 1 or more."""
+        self._watchers[rule].strictness = factor
+
     @property
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""

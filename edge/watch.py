@@ -1,6 +1,6 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import numpy as np
@@ -13,9 +13,11 @@ from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
 from edge.observation import Observation
 from edge.people import People
+from edge.precision import RuleVerdicts
 from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from edge.steadiness import MOVED, Steadiness
+from edge.strictness import strictness
 from edge.view_store import ViewStore
 from models.detections import Detections
 from models.detector import Detector
@@ -129,6 +131,20 @@ class CameraWatch:
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""
         self._analysis.density_factor = factor
+
+    def judge(self, verdicts: Iterable[RuleVerdicts]) -> None:
+        """Make rules whose alarms were found false ask for more, within their bounds; safe from any thread.
+
+        Args:
+            verdicts: of this camera's rules.
+        """
+        bounds = {f"{rule.kind}/{rule.subject}": rule for rule in self.camera.rules}
+        for one in verdicts:
+            rule = bounds.get(one.rule)
+            if rule is not None:
+                factor = strictness(one.true, one.false, rule.strictest)
+                self._analysis.set_strictness(one.rule, factor)
+                self._incidents.set_strictness((rule.kind, rule.subject), factor)
 
     @property
     def attention(self) -> bool:

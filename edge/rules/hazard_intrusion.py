@@ -7,6 +7,7 @@ from pydantic import Field
 
 from edge.hazards import Presence, step_presence
 from edge.observation import Observation
+from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule, counted
 from edge.sections import Hold, Level
 from edge.view import View
@@ -24,9 +25,9 @@ class IntrusionRule(ZoneRule):
     release_s: Hold = Field(5.0, description="Seconds of emptiness before the incident ends.")
 
     @property
-    def steadiness(self) -> tuple[float, ...]:
+    def policy(self) -> Policy:
         """It begins at once: `min_presence_s` has been waited for."""
-        return 0.0, self.release_s
+        return Policy(release_s=self.release_s, cooldown_s=self.cooldown_s, evidence_s=self.min_presence_s)
 
     def watch(self, setting: Setting) -> Watcher:
         """What looks for this rule."""

@@ -1,0 +1,77 @@
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.config import CameraConfig
+from edge.events import EventContext
+from edge.identifiers import Uuid7
+from edge.precision import RuleVerdicts
+from edge.watch import CameraWatch
+from models.detections import Detections
+from models.tracker import Tracker
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+DETECTOR = SimpleNamespace(name="scripted", sha256="0" * 64, class_names=("person",))
+
+
+def watch(**rule) -> CameraWatch:
+    camera = CameraConfig.model_validate(
+        {
+            "id": "gate",
+            "source": "sim://plaza",
+            "zones": [{"id": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+            "lines": [{"id": "door", "points": [[0.5, 1.0], [0.5, 0.0]]}],
+            "rules": [rule],
+        }
+    )
+    new_id = Uuid7(lambda: NOW)
+    context = EventContext("n", "000000", new_id, "gate")
+    return CameraWatch(camera, DETECTOR, context, Tracker(0.35, np.random.default_rng(1)), new_id)
+
+
+def somebody(x: float, score: float = 0.9) -> Detections:
+    box = np.array([[x - 0.05, 0.4, x + 0.05, 0.8]], np.float32)
+    return Detections(box, np.array([score], np.float32), np.zeros(1, np.int16))
+
+
+def begun(watch: CameraWatch, way, seconds: float = 8.0, score: float = 0.9) -> float | None:
+    """When the first incident began, of somebody who is at `way(t)` five times a second."""
+    for k in range(round(5 * seconds)):
+        t = k / 5
+        if watch.update(somebody(way(t), score), t, NOW + timedelta(seconds=t)):
+            return t
+    return None
+
+
+def verdicts(rule: str, true: int, false: int) -> list[RuleVerdicts]:
+    return [RuleVerdicts("gate", rule, true, false)]
+
+
+def test_false_alarms_make_a_rule_wait_within_its_bounds():
+    rule = {"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 2.0}
+    begin_s = []
+    for strictest, found in ((2.0, (0, 0)), (2.0, (0, 30)), (1.0, (0, 30)), (2.0, (99, 1))):
+        one = watch(**rule, strictest=strictest)
+        one.judge(verdicts("hazard.intrusion/all", *found))
+        begin_s.append(begun(one, lambda _: 0.5))
+    usual = begin_s[0]
+    assert begin_s == [usual, pytest.approx(usual + 2.0), usual, usual]
+
+
+def test_a_line_then_wants_to_be_surer():
+    rule = {"kind": "hazard.line", "line": "door"}
+    for doubted, score, told in ((False, 0.5, True), (True, 0.5, False), (True, 0.9, True)):
+        one = watch(**rule)
+        one.judge(verdicts("hazard.line/door", 0, 30 if doubted else 0))
+        assert (begun(one, lambda t: 0.2 + 0.1 * t, score=score) is not None) == told
+
+
+def test_verdicts_on_what_is_no_rule_here_change_nothing():
+    one = watch(kind="hazard.intrusion", zone="all", min_presence_s=2.0)
+    one.judge(verdicts("hazard.intrusion/elsewhere", 0, 30))
+    one.judge(verdicts("camera.offline/gate", 0, 30))
+    assert begun(one, lambda _: 0.5) == begun(
+        watch(kind="hazard.intrusion", zone="all", min_presence_s=2.0), lambda _: 0.5
+    )
