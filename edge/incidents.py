@@ -271,10 +271,10 @@ class Incidents:
 
     def _moment(self, row: _Row, pts_s: float, utc: datetime) -> list[Change]:
         """Tell what happened in a moment, or several together."""
-        if row.held is None or row.held.level is None:
+        if row.held is None:
             return []
         seen, row.held, row.told_pts_s = row.held, None, pts_s
-        incident = _Open(self._new_id(), seen.level, 0.0, row.since_utc or utc, 0.0, seen)
+        incident = _Open(self._new_id(), seen.level or 4, 0.0, row.since_utc or utc, 0.0, seen)
         return [_change(incident, "begin", 0.0, utc), _change(incident, "end", 0.0, utc)]
 
     def _look(self, seen: Observation, pts_s: float, utc: datetime) -> list[Change]:

@@ -53,7 +53,7 @@ class Watcher(ABC):
 
     Attributes:
         unavailable: why it could not be judged at the last look; None where it could.
-        strictness: 1 or more; how much surer than usual it must be, by the centre's verdicts.
+        strictness: a factor, 1 or more: how much surer than usual it must be, by the centre's verdicts.
     """
 
     unavailable: str | None = None
@@ -86,7 +86,7 @@ class RuleSection(Section, ABC):
         2.0,
         ge=1,
         le=5,
-        description="What false alarms, as the centre judges them, may multiply its waiting by; 1: nothing.",
+        description="Factor by which false alarms, as the centre judges them, may lengthen its waiting; 1: none.",
     )
 
     @field_validator("floor_fps")

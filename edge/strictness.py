@@ -16,7 +16,7 @@ def strictness(true: int, false: int, strictest: float) -> float:
     Args:
         true: alarms that were found true, 0 or more.
         false: that were found false.
-        strictest: the declared bound, 1 or more; 1: verdicts change nothing.
+        strictest: the declared bound of the factor, 1 or more; 1: verdicts change nothing.
 
     >>> strictness(10, 0, 2.0), strictness(2, 14, 2.0)
     (1.0, 2.0)
