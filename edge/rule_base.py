@@ -86,7 +86,7 @@ class RuleSection(Section, ABC):
         2.0,
         ge=1,
         le=5,
-        description="Factor by which false alarms, as the centre judges them, may lengthen its waiting; 1: none.",
+        description="Factor by which alarms that the centre found false may lengthen its waiting.",
     )
 
     @field_validator("floor_fps")
