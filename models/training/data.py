@@ -45,7 +45,7 @@ def load(folder: Path) -> list[Sample]:
 
 
 def single(points: Points, gap: float) -> NDArray[np.bool_]:
-    """Which of (n, 2) points are not nearer than `gap` to an earlier one: (n,)."""
+    """Which of (n, 2) points in pixels are not nearer than `gap` pixels to an earlier one: (n,)."""
     near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
     return np.asarray(~np.tril(near, -1).any(axis=1), np.bool_)
 

@@ -82,7 +82,7 @@ def held_out(folder: Path) -> list[data.Sample]:
 
 
 def gain(model: onnx.ModelProto, folders: Sequence[Path]) -> float:
-    """What counts of every other held-out picture are to be multiplied by, each folder weighing the same."""
+    """The factor that sets counts of every other held-out picture right; each folder weighs the same."""
     ratios = []
     for folder in folders:
         half = held_out(folder)[::2]

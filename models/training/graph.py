@@ -108,7 +108,7 @@ def to_onnx(net: Counter) -> onnx.ModelProto:
 
 
 def scale(model: onnx.ModelProto, gain: float) -> None:
-    """Have every prediction of `to_onnx`'s model multiplied by `gain`, in place."""
+    """Have every prediction of `to_onnx`'s model multiplied by the factor `gain`, in place."""
     squeeze = next(node for node in model.graph.node if node.op_type == "Squeeze")
     model.graph.initializer.append(numpy_helper.from_array(np.array(gain, np.float32), "gain"))
     product = helper.make_node("Mul", [squeeze.input[0], "gain"], ["scaled"], name="scaled")
