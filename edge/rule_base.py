@@ -13,6 +13,7 @@ from edge.crowd import Floor, level_of
 from edge.errors import RuleError, SiteError
 from edge.observation import Observation
 from edge.policy import Policy
+from edge.schedule import Hours
 from edge.sections import Hold, Id, Section, suggestion
 from edge.site import Site
 from edge.view import Rows, View
@@ -78,6 +79,9 @@ class RuleSection(Section, ABC):
     kind: str
     floor_fps: float | None = Field(
         None, gt=0, le=60, description="Rate below which it is blind here, above the rule's own; empty: that."
+    )
+    schedule: tuple[Hours, ...] = Field(
+        (), max_length=32, description="Hours in which it holds, in the node's time; empty: always."
     )
     cooldown_s: Hold = Field(
         0.0, description="Seconds after an incident in which none begins that is no more severe."

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from threading import Event as Flag
 from threading import Thread
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -153,6 +154,7 @@ class Node:
         tracker = Tracker(self.config.model.threshold)
         watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
         watch.attend = self._readers[camera.id].set_attention
+        watch.timezone = ZoneInfo(self.config.node.timezone)
         return watch
 
     async def _start(self, stack: AsyncExitStack) -> None:

@@ -1,7 +1,7 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class CameraWatch:
         open_incidents: as `kind/zone`, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
+        timezone: of the place, for schedules; None where a picture's time of day means nothing, as in a clip.
         known: (n, 4) boxes of who or what was there at the last look, fractions of the picture.
         seen_mono_s: host time of the last analysed picture; None before the first.
     """
@@ -66,6 +67,7 @@ class CameraWatch:
         self.unavailable: dict[str, str] = {}
         self.open_incidents: tuple[str, ...] = ()
         self.attend: Callable[[bool], None] = lambda _: None
+        self.timezone: tzinfo | None = None
         self.seen_mono_s: float | None = None
         self.known: NDArray[np.float32] = np.zeros((0, 4), np.float32)
         self._context = context
@@ -98,7 +100,8 @@ class CameraWatch:
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
         moved = self._look_around(scene, pts_s)
-        look = self._analysis.update(tracks, pts_s, scene)
+        local = utc.astimezone(self.timezone) if self.timezone is not None else None
+        look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
         self.people = look.people
         self.unavailable = dict(look.unavailable)

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -66,6 +67,26 @@ def test_a_line_then_wants_to_be_surer():
         one = watch(**rule)
         one.judge(verdicts("hazard.line/door", 0, 30 if doubted else 0))
         assert (begun(one, lambda t: 0.2 + 0.1 * t, score=score) is not None) == told
+
+
+def test_outside_its_hours_a_rule_is_not_judged_and_says_so():
+    rule = {"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 1.0, "release_s": 2.0}
+    one = watch(**rule, schedule=[{"begin": "08:00", "end": "08:01"}])
+    one.timezone = ZoneInfo("Asia/Shanghai")
+    told = []
+    for k in range(5 * 70):
+        t = k / 5
+        moment = NOW + timedelta(seconds=t)  # 08:00 in the morning there
+        told += [(draft.data.phase, t) for draft in one.update(somebody(0.5), t, moment)]
+    phases = [phase for phase, _ in told]
+    assert (phases[0], phases[-1]) == ("begin", "end")
+    assert 60 < told[-1][1] < 63
+    assert one.unavailable == {"hazard.intrusion/all": "outside its schedule"}
+    asleep = watch(**rule, schedule=[{"days": ["mon"]}])
+    assert begun(asleep, lambda _: 0.5) is not None  # nobody told it what time it is
+    asleep = watch(**rule, schedule=[{"days": ["mon"]}])
+    asleep.timezone = ZoneInfo("Asia/Shanghai")
+    assert begun(asleep, lambda _: 0.5) is None
 
 
 def test_verdicts_on_what_is_no_rule_here_change_nothing():
