@@ -152,6 +152,7 @@ class Analysis:
             density_factor=self.density_factor,
             noise=noise,
             person_px=heights,
+            things=scene.things,
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:

@@ -70,10 +70,12 @@ class RuleSection(Section, ABC):
 
     Attributes:
         FLOOR_FPS: analysed pictures a second below which it is blind: its safety floor.
+        STILL: whether it asks for things that keep still.
         PLACE: what it watches, `zone` or `line`: also the name of the key that says which.
     """
 
     FLOOR_FPS: ClassVar[float]
+    STILL: ClassVar[bool] = False
     PLACE: ClassVar[Literal["zone", "line"]] = "zone"
 
     kind: str

@@ -17,6 +17,7 @@ from edge.precision import RuleVerdicts
 from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from edge.steadiness import MOVED, Steadiness
+from edge.stills import Stills
 from edge.strictness import strictness
 from edge.view_store import ViewStore
 from models.detections import Detections
@@ -77,6 +78,7 @@ class CameraWatch:
         self._steadiness: Steadiness | None = None
         if self.site.ground is not None:
             self._steadiness = Steadiness(camera, self.site, views)
+        self._stills = Stills(camera, detector.class_names)
         self._incidents = Incidents(camera.id, policies(camera), new_id)
         self._rate = RateMeter()
         self._looks = 0
@@ -100,6 +102,7 @@ class CameraWatch:
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
         moved = self._look_around(scene, pts_s)
+        scene = self._stills.look(scene, detections, pts_s)
         local = utc.astimezone(self.timezone) if self.timezone is not None else None
         look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
@@ -119,14 +122,14 @@ class CameraWatch:
         return self._analysis.dense
 
     def checks_view(self, pts_s: float) -> bool:
-        """Whether the picture's brightness is wanted, to see if the camera was moved."""
-        return self._steadiness is not None and self._steadiness.due(pts_s)
+        """Whether the picture's brightness is wanted, to see what keeps still, or if the camera was moved."""
+        return self._stills.due(pts_s) or (self._steadiness is not None and self._steadiness.due(pts_s))
 
     def _look_around(self, scene: Scene, pts_s: float) -> list[Observation]:
         """Whether the camera looks where it was calibrated to; while it does not, there is no ground."""
         if self._steadiness is None:
             return []
-        if scene.luma is not None:
+        if scene.luma is not None and self._steadiness.due(pts_s):
             self._steadiness.look(scene.luma, pts_s, self.known)
             self._analysis.ground_lost = MOVED if self._steadiness.moved is not None else None
         return [self._steadiness.observation()]

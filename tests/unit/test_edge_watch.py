@@ -9,6 +9,8 @@ from edge.config import CameraConfig
 from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.precision import RuleVerdicts
+from edge.scene import Scene
+from edge.still_rule import UNSETTLED
 from edge.watch import CameraWatch
 from models.detections import Detections
 from models.tracker import Tracker
@@ -87,6 +89,60 @@ def test_outside_its_hours_a_rule_is_not_judged_and_says_so():
     asleep = watch(**rule, schedule=[{"days": ["mon"]}])
     asleep.timezone = ZoneInfo("Asia/Shanghai")
     assert begun(asleep, lambda _: 0.5) is None
+
+
+FLOOR = np.clip(np.random.default_rng(3).normal(120, 25, (45, 80)), 0, 255).astype(np.uint8)
+GROUND = np.repeat(np.repeat(FLOOR, 4, axis=0), 4, axis=1)
+NOBODY = Detections.empty()
+
+
+def bagged() -> np.ndarray:
+    luma = GROUND.copy()
+    luma[100:116, 150:166] = 20
+    return luma
+
+
+def played(one: CameraWatch, acts, fps: float = 1.0, found: Detections = NOBODY) -> list[tuple[str, float]]:
+    """(phase, time) of what is told while each (picture, seconds) is shown."""
+    told, t = [], 0.0
+    for luma, seconds in acts:
+        for _ in range(round(seconds * fps)):
+            wanted = one.checks_view(t)
+            scene = Scene(size_px=(320, 180), luma=luma if wanted else None)
+            drafts = one.update(found, t, NOW + timedelta(seconds=t), scene)
+            told += [(draft.data.phase, t) for draft in drafts]
+            t += 1 / fps
+    return told
+
+
+@pytest.mark.parametrize("fps", [10, 5, 2, 1, 0.5])
+def test_what_is_put_down_and_what_is_taken_away(fps):
+    acts = ((GROUND, 60), (bagged(), 80), (GROUND, 60))
+    (begin, *_, end) = played(watch(kind="hazard.abandoned", zone="all", min_age_s=30.0), acts, fps)
+    assert begin[0] == "begin"
+    assert 89 <= begin[1] <= 96
+    assert end[0] == "end"
+    assert 149 <= end[1] <= 158
+    taken = ((bagged(), 60), (GROUND, 60))
+    (begin, *_) = played(watch(kind="hazard.removed", zone="all", min_age_s=10.0), taken, fps)
+    assert begin[0] == "begin"
+    assert 69 <= begin[1] <= 76
+
+
+def test_somebody_who_stands_still_is_nothing_that_was_put_down():
+    somebody = Detections(
+        np.array([[150 / 320, 100 / 180, 166 / 320, 116 / 180]], np.float32),
+        np.array([0.2], np.float32),
+        np.zeros(1, np.int16),
+    )
+    one = watch(kind="hazard.abandoned", zone="all", min_age_s=30.0)
+    assert played(one, ((GROUND, 60), (bagged(), 200)), found=somebody) == []
+
+
+def test_while_everything_has_changed_a_still_rule_says_so():
+    one = watch(kind="hazard.abandoned", zone="all")
+    played(one, ((GROUND, 60), (255 - GROUND, 5)))
+    assert one.unavailable == {"hazard.abandoned/all": UNSETTLED}
 
 
 def test_verdicts_on_what_is_no_rule_here_change_nothing():
