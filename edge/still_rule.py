@@ -43,18 +43,39 @@ class StillRule(ZoneRule):
         return _StillWatcher(self, setting)
 
 
-class _StillWatcher(Watcher):
-    def __init__(self, rule: StillRule, setting: Setting) -> None:
+class Places:
+    """Which still things stand in a zone and are of a size that counts."""
+
+    def __init__(self, rule: "StillRule", setting: Setting) -> None:
+        """Bind a rule's zone and sizes to a site."""
         self._rule = rule
         self._zone = setting.site.zone(rule.zone)
         self._plane = setting.site.ground
+
+    def holds(self, thing: StillThing) -> bool:
+        """Whether it does, by the middle of its lower edge."""
+        left, _, right, bottom = thing.box
+        base = np.array([(left, bottom), ((left + right) / 2, bottom), (right, bottom)])
+        ground = self._plane.to_ground(base) if self._plane is not None else None
+        if not self._zone.holds(base[1:2], None if ground is None else ground[1:2])[0]:
+            return False
+        if ground is None or not np.isfinite(ground).all():
+            return True
+        width_m = float(np.hypot(*(ground[2] - ground[0])))
+        return self._rule.smallest_m <= width_m <= self._rule.largest_m
+
+
+class _StillWatcher(Watcher):
+    def __init__(self, rule: StillRule, setting: Setting) -> None:
+        self._rule = rule
+        self._places = Places(rule, setting)
 
     def step(self, view: View) -> list[Observation]:
         rule = self._rule
         self.unavailable = UNSETTLED if view.things is None else None
         if view.things is None:
             return []
-        here = [thing for thing in view.things if thing.put == rule.PUT and self._holds(thing)]
+        here = [thing for thing in view.things if thing.put == rule.PUT and self._places.holds(thing)]
         ages_s = [view.pts_s - thing.since_s for thing in here]
         old = [thing for thing, age_s in zip(here, ages_s, strict=True) if age_s >= rule.min_age_s - 1e-6]
         measures = {"count": float(len(old)), "oldest_s": round(max(ages_s, default=0.0), 1)}
@@ -68,15 +89,3 @@ class _StillWatcher(Watcher):
                 yardstick="oldest_s",
             )
         ]
-
-    def _holds(self, thing: StillThing) -> bool:
-        """Whether it stands in the zone, and is of a size that counts."""
-        left, _, right, bottom = thing.box
-        base = np.array([(left, bottom), ((left + right) / 2, bottom), (right, bottom)])
-        ground = self._plane.to_ground(base) if self._plane is not None else None
-        if not self._zone.holds(base[1:2], None if ground is None else ground[1:2])[0]:
-            return False
-        if ground is None or not np.isfinite(ground).all():
-            return True
-        width_m = float(np.hypot(*(ground[2] - ground[0])))
-        return self._rule.smallest_m <= width_m <= self._rule.largest_m

@@ -16,7 +16,7 @@ from models.detections import Detections
 from models.tracker import Tracker
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-DETECTOR = SimpleNamespace(name="scripted", sha256="0" * 64, class_names=("person",))
+DETECTOR = SimpleNamespace(name="scripted", sha256="0" * 64, class_names=("person", "car"))
 
 
 def watch(**rule) -> CameraWatch:
@@ -137,6 +137,31 @@ def test_somebody_who_stands_still_is_nothing_that_was_put_down():
     )
     one = watch(kind="hazard.abandoned", zone="all", min_age_s=30.0)
     assert played(one, ((GROUND, 60), (bagged(), 200)), found=somebody) == []
+
+
+def car(x: float) -> Detections:
+    box = np.array([[x - 0.1, 0.4, x + 0.1, 0.7]], np.float32)
+    return Detections(box, np.array([0.9], np.float32), np.ones(1, np.int16))
+
+
+@pytest.mark.parametrize("fps", [10, 5, 2, 1, 0.5])
+def test_a_vehicle_may_stop_but_not_stand(fps):
+    one = watch(kind="hazard.obstruction", zone="all", min_age_s=30.0)
+    told = []
+    for k in range(round(130 * fps)):
+        t = k / fps
+        x = 0.2 + 0.1 * t if t < 3 else 0.5 if t < 20 else 0.5 + 0.05 * min(t - 20, 6) if t < 60 else 0.8
+        told += [(d.data.phase, t) for d in one.update(car(x), t, NOW + timedelta(seconds=t))]
+    (begin, *_) = told
+    assert begin[0] == "begin"
+    assert 54 <= begin[1] <= 60  # it stands at 0.8 from 26 s on
+
+
+def test_other_things_obstruct_too():
+    one = watch(kind="hazard.obstruction", zone="all", min_age_s=30.0)
+    (begin, *_) = played(one, ((GROUND, 60), (bagged(), 60)))
+    assert begin[0] == "begin"
+    assert 89 <= begin[1] <= 96
 
 
 def test_while_everything_has_changed_a_still_rule_says_so():
