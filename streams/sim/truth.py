@@ -25,6 +25,11 @@ Kind = Literal[
     "crowd.surge",
     "crowd.flow",
     "crowd.pressure",
+    "camera.frozen",
+    "camera.dark",
+    "camera.blurred",
+    "camera.covered",
+    "camera.moved",
 ]
 
 
@@ -98,7 +103,7 @@ class TruthEvent:
 
     Attributes:
         kind: as in the events that the node sends.
-        zone: id of the zone or line.
+        zone: id of the zone or line; empty for what concerns all of the picture.
         begin_s, end_s: presentation times; equal for a crossing. What was not over ends with the clip.
         people: the most people at once, for an intrusion.
         direction: which way a line was crossed: `right` is from its left to its right.
