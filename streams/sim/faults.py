@@ -5,7 +5,6 @@ spoils pictures is `spoiling`'s business; packets are lost here.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from streams.errors import SourceUrlError
+from streams.sim.timed import parse_timed
 from streams.sim.truth import Kind, TruthEvent
 
 FaultKind = Literal["freeze", "dark", "blurred", "covered", "moved", "noise", "loss"]
@@ -49,8 +49,6 @@ _RISES_S = {"gradual": 10.0, "spray": 2.0}
 FAULTS: tuple[str, ...] = tuple(_NATURES)
 """Every kind by its name."""
 
-_FORM = re.compile(r"([a-z]+)((?::[a-z0-9.]+)*)(?:@(\d+(?:\.\d*)?)(?:-(\d+(?:\.\d*)?)?)?)?")
-_HELP = "a fault looks like freeze@20-40, dark:gradual@20-40 or blurred:0.5@20"
 MAX_STRENGTH = 4.0
 
 
@@ -128,22 +126,10 @@ def parse_faults(text: str) -> tuple[Fault, ...]:
     Raises:
         SourceUrlError: the text is something else, or asks for what there is not.
     """
-    return tuple(_fault(part) for part in text.split(",")) if text else ()
-
-
-def _fault(text: str) -> Fault:
-    match = _FORM.fullmatch(text)
-    if match is None:
-        raise SourceUrlError(f"{_HELP}, got {text!r}")
-    kind, words, begin, end = match.groups()
-    variant, strength = "", 1.0
-    for word in words.split(":")[1:]:
-        try:
-            strength = float(word)
-        except ValueError:
-            variant = word
-    begin_s, end_s = float(begin or 0.0), float(end) if end else math.inf
-    return Fault(kind, begin_s, end_s, variant, strength)  # type: ignore[arg-type]  # checked when made
+    return tuple(
+        Fault(one.kind, one.begin_s, one.end_s, one.word, one.strength)  # type: ignore[arg-type]  # checked
+        for one in parse_timed(text, "a fault looks like freeze@20-40, dark:gradual@20-40 or blurred:0.5@20")
+    )
 
 
 def fault_events(faults: tuple[Fault, ...], end_s: float) -> tuple[TruthEvent, ...]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from streams.sim.camera import Camera
 from streams.sim.faults import Fault, Uplink
+from streams.sim.overlays import Overlays
 from streams.sim.render import Renderer, Shot
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
@@ -20,9 +21,10 @@ class Lens:
     def __init__(self, spec: SceneSpec) -> None:
         self._spec = spec
         self._straight = Renderer(spec.where, spec.seed, spec.size)
-        self._moved: tuple[Fault, Renderer] | None = None
+        self._moved: tuple[Fault, Renderer, Overlays | None] | None = None
         self._faults = spec.faults
         self._spoiler = Spoiler(self._faults, spec.size, spec.seed, turned=True) if self._faults else None
+        self._weather = self._overlays(self.camera)
         self.uplink = Uplink(self._faults, spec.seed)
 
     @property
@@ -38,22 +40,28 @@ class Lens:
             visibility: whether to work out how much of each person is to be seen.
         """
         shot = self._straight.shoot(moment, visibility=visibility)
-        turned_now = self._turned(moment.time_s)
-        seen = turned_now.shoot(moment) if turned_now else shot
+        yuv, weather = shot.yuv, self._weather
+        moved = self._moved_now(moment.time_s)
+        if moved is not None:
+            yuv, weather = moved[0].shoot(moment).yuv, moved[1]
+        if weather is not None:
+            yuv = weather.lay(yuv, moment.time_s)
         if self._spoiler is not None:
-            seen = replace(seen, yuv=self._spoiler.spoil(seen.yuv, moment.time_s))
-        return replace(shot, yuv=seen.yuv)
+            yuv = self._spoiler.spoil(yuv, moment.time_s)
+        return replace(shot, yuv=yuv)
 
-    def _turned(self, time_s: float) -> Renderer | None:
+    def _moved_now(self, time_s: float) -> tuple[Renderer, Overlays | None] | None:
         """The camera that somebody has moved, while it is."""
         for fault in self._faults:
             if fault.kind == "moved" and fault.share(time_s) == 1.0:
                 if self._moved is None or self._moved[0] != fault:
-                    self._moved = (fault, self._renderer(fault))
-                return self._moved[1]
+                    spec = self._spec
+                    camera = turned(spec.where.camera, fault, spec.seed)
+                    renderer = Renderer(replace(spec.where, camera=camera), spec.seed, spec.size)
+                    self._moved = (fault, renderer, self._overlays(renderer.camera))
+                return self._moved[1:]
         return None
 
-    def _renderer(self, fault: Fault) -> Renderer:
+    def _overlays(self, camera: Camera) -> Overlays | None:
         spec = self._spec
-        camera = turned(spec.where.camera, fault, spec.seed)
-        return Renderer(replace(spec.where, camera=camera), spec.seed, spec.size)
+        return Overlays(spec.spells, camera, spec.size, spec.seed) if spec.spells else None
