@@ -16,6 +16,7 @@ from streams.sim.crowds import Look
 from streams.sim.encode import TIME_BASE, EncoderOptions, carried, configure, video_frame
 from streams.sim.faults import Uplink, fault_events
 from streams.sim.lens import Lens
+from streams.sim.postures import POSTURES
 from streams.sim.render import Shot
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
@@ -158,7 +159,9 @@ def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
         if box[0] < box[2] and box[1] < box[3]:
             ground, velocity = (_rounded(of[one.row], 3) for of in (moment.ground, moment.velocity))
             number = int(moment.number[one.row])
-            people.append(TruthPerson(number, ground, box, round(visible, 3), velocity))
+            kind = int(moment.posture[one.row])
+            posture = POSTURES[kind] if kind else None
+            people.append(TruthPerson(number, ground, box, round(visible, 3), velocity, posture))
     return TruthFrame(round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)))
 
 

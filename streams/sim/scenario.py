@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from streams.errors import SourceUrlError
-from streams.sim import multitudes
+from streams.sim import falls, multitudes
 from streams.sim.geometry import Points
 from streams.sim.places import PLACES, Point
 from streams.sim.scene import Scene, Script, Stage
@@ -362,9 +362,15 @@ def evacuation(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     passers_by=8,
     weather="changing",
 )
-def distractors(stage: Stage, _acts: Stage, count: int) -> tuple[Script, ...]:
+def distractors(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """What must stay without any event."""
-    return (passing(stage, count),)
+    return passing(stage, count), falls.resting(acts)
+
+
+@scenario("fall", "Somebody falls and stays down, others sit down, tie shoes, pick things up", passers_by=7)
+def fall(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, one fall after another, and what only looks like one."""
+    return passing(stage, count), falls.falling(acts), falls.resting(acts)
 
 
 def _point(at: Points) -> Point:
