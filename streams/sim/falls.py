@@ -50,7 +50,7 @@ def _ways(stage: Stage, spot: Point) -> tuple[list[Points], list[Points]]:
         return [way_in], [way_out]
     gates = [gate.ends.mean(axis=0) for gate in stage.place.gates] or [np.array(spot)]
     gate = gates[int(stage.rng.integers(len(gates)))]
-    portals = np.array(stage.place.portals)
+    portals = np.array(stage.place.portals, np.float64)
     near = portals[np.argsort(np.hypot(*(portals - gate).T))[:2]]
     return [near[int(stage.rng.integers(2))], gate], [gate, near[int(stage.rng.integers(2))]]
 
@@ -130,12 +130,16 @@ def _pause(
         way_in = [spot + (way_in[-1] - spot) * min(1.0, 6.0 / math.dist(way_in[-1], spot))]
     until_s = stage.time_s + _PATIENCE_S
     number = _send(stage, way_in, Stop(spot, until_s=until_s), way_out)
-    while (there := stage.where(number)) is not None and math.dist(there[0], spot) > 0.3:
+    while (there := stage.where(number)) is not None and math.dist(there[0], spot) > 0.5:
         yield _LOOK_EVERY_S
     if there is None or stage.time_s > until_s - 1.0:
         return
     yield 0.6
-    stage.hold(number, posture, seconds, heading=heading)
+    there = stage.where(number)
+    if there is None:
+        return
+    (x, y), _ = there
+    stage.hold(number, posture, seconds, drift=(spot[0] - x, spot[1] - y), heading=heading)
     yield sum(seconds)
 
 
@@ -144,7 +148,7 @@ def _child(stage: Stage) -> Script:
     rng, zone = stage.rng, stage.place.crowd.corners
     spots = [stage.point_in(zone, 0.8) for _ in range(3)]
     (way_in, _), (_, way_out) = _ways(stage, spots[0]), _ways(stage, spots[-1])
-    via = [_point(at) for at in (*way_in, *spots, *way_out)]
+    via = [*(_point(at) for at in way_in), *spots, *(_point(at) for at in way_out)]
     stage.send(
         via[0],
         *(Stop(at) for at in via[1:]),

@@ -364,7 +364,7 @@ def evacuation(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 )
 def distractors(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """What must stay without any event."""
-    return passing(stage, count), falls.resting(acts)
+    return passing(stage, count), falls.resting(acts), falls.resting(acts)
 
 
 @scenario("fall", "Somebody falls and stays down, others sit down, tie shoes, pick things up", passers_by=7)

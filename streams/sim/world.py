@@ -234,6 +234,9 @@ class World:
         ease = np.where(crowd.standing, 0.9, forces.closeness(ahead, crowd.push))
         acceleration += forces.pair_forces(crowd.position, crowd.velocity, radius, ease)
 
+        down = crowd.posture > 0
+        if down.any():
+            acceleration += forces.go_round(crowd.position, to_goal, crowd.position[down])
         velocity = crowd.velocity + acceleration * TICK_S
         speed = np.hypot(velocity[:, 0], velocity[:, 1])
         limit = crowd.speed * forces.MAX_SPEED_RATIO
