@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from streams.sim.geometry import Points
+from streams.sim.geometry import Points, clearance
 from streams.sim.places import Point
 from streams.sim.postures import FALLS, Posture
 from streams.sim.scene import Script, Stage
@@ -24,8 +24,12 @@ def falling(stage: Stage) -> Script:
     """Again and again somebody who walks goes down, in any direction; half of them get up again."""
     while stage.left_s > _SHORT_S:
         number, spot = _sent_across(stage)
+        give_up_s = stage.time_s + _PATIENCE_S
         while (there := stage.where(number)) is not None and math.dist(there[0], spot) > _NEAR_M:
             yield _LOOK_EVERY_S
+            if stage.time_s > give_up_s:
+                there = None
+                break
         if there is not None:
             yield _fall(stage, number, there[1])
         yield float(stage.rng.uniform(18.0, 32.0))
@@ -44,20 +48,23 @@ def _sent_across(stage: Stage) -> tuple[int, Point]:
 
 def _ways(stage: Stage, spot: Point) -> tuple[list[Points], list[Points]]:
     """Points on a way to a spot and on one from it, from and to entrances, through a gate if need be."""
-    portals = stage.portals_to(spot, stage.blocked, 0.1)
-    if len(portals) >= 2:
-        way_in, way_out = portals[stage.rng.choice(len(portals), 2, replace=False)]
-        return [way_in], [way_out]
-    gates = [gate.ends.mean(axis=0) for gate in stage.place.gates] or [np.array(spot)]
-    gate = gates[int(stage.rng.integers(len(gates)))]
     portals = np.array(stage.place.portals, np.float64)
-    near = portals[np.argsort(np.hypot(*(portals - gate).T))[:2]]
-    return [near[int(stage.rng.integers(2))], gate], [gate, near[int(stage.rng.integers(2))]]
+    clear = [
+        clearance(way, stage.place.walls) > 0.1 and clearance(way, stage.place.courtesy) > 0.35
+        for way in (np.array([portal, spot]) for portal in portals)
+    ]
+    if sum(clear) >= 2:
+        way_in, way_out = portals[clear][stage.rng.choice(sum(clear), 2, replace=False)]
+        return [way_in], [way_out]
+    gates = [gate.ends.mean(axis=0) for gate in stage.place.gates]
+    via = [gates[int(stage.rng.integers(len(gates)))]] if gates else []
+    near = portals[np.argsort(np.hypot(*(portals - (via[0] if via else np.array(spot))).T))[:2]]
+    return [near[int(stage.rng.integers(2))], *via], [*via, near[int(stage.rng.integers(2))]]
 
 
 def _send(stage: Stage, way_in: list[Points], stop: Stop, way_out: list[Points]) -> int:
     stops = (*(Stop(_point(at)) for at in way_in[1:]), stop, *(Stop(_point(at)) for at in way_out))
-    return stage.send(_point(way_in[0]), *stops, free=True)
+    return stage.send(_point(way_in[0]), *stops)
 
 
 def _fall(stage: Stage, number: int, heading: float) -> float:
@@ -152,7 +159,6 @@ def _child(stage: Stage) -> Script:
     stage.send(
         via[0],
         *(Stop(at) for at in via[1:]),
-        free=True,
         speed=float(rng.uniform(2.0, 2.6)),
         stature=float(rng.uniform(*_CHILD)),
     )
