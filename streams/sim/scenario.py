@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from streams.errors import SourceUrlError
-from streams.sim import multitudes
+from streams.sim import falls, multitudes
 from streams.sim.geometry import Points
 from streams.sim.places import PLACES, Point
 from streams.sim.scene import Scene, Script, Stage
@@ -35,6 +35,7 @@ class Scenario:
         passers_by: how many people unless told otherwise: passers-by, or the crowd where that is all.
         places: where it can play, the first unless told otherwise; empty for everywhere.
         calms: whether every `CALM_EVERY`th seed gives a crowd that keeps within safe limits.
+        weather: as in `weather.parse_weather`, unless told otherwise.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scenario:
     passers_by: int
     places: tuple[str, ...] = ()
     calms: bool = False
+    weather: str = ""
 
     def check_place(self, place: str) -> None:
         """Raise `SourceUrlError` where the scenario cannot play at `place`."""
@@ -66,12 +68,18 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(_SCENARIOS)
 
 
 def scenario(
-    name: str, title: str, passers_by: int, places: tuple[str, ...] = (), *, calms: bool = False
+    name: str,
+    title: str,
+    passers_by: int,
+    places: tuple[str, ...] = (),
+    *,
+    calms: bool = False,
+    weather: str = "",
 ) -> Callable[[Plot], Plot]:
     """Register a plot as a scenario; see `Scenario` for what it takes."""
 
     def register(plot: Plot) -> Plot:
-        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms)
+        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms, weather)
         return plot
 
     return register
@@ -346,6 +354,23 @@ def bottleneck(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 def evacuation(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """`count` people leave at once."""
     return (multitudes.leaving(acts, count),)
+
+
+@scenario(
+    "distractors",
+    "Rain, swaying trees, moving shadows, headlights, insects, and people who do nothing wrong",
+    passers_by=8,
+    weather="changing",
+)
+def distractors(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """What must stay without any event."""
+    return passing(stage, count), falls.resting(acts), falls.resting(acts)
+
+
+@scenario("fall", "Somebody falls and stays down, others sit down, tie shoes, pick things up", passers_by=7)
+def fall(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, one fall after another, and what only looks like one."""
+    return passing(stage, count), falls.falling(acts), falls.resting(acts)
 
 
 def _point(at: Points) -> Point:
