@@ -120,6 +120,14 @@ def test_an_insect_on_the_lens_is_dark_and_small() -> None:
     assert 0.0008 < hidden.mean() < 0.03
 
 
+def test_insects_fly_by() -> None:
+    seen = np.array([luma(picture) for picture in pictures("insects", [0.2 * k for k in range(30)])])
+    # The one on the glass keeps to its part of the picture: what is dark far from it only for once flew by.
+    dark = np.median(seen, axis=0) - seen > 20
+    once = (dark.sum(axis=0) == 1) & (dark.any(axis=0))
+    assert 0.001 < once.mean() < 0.1
+
+
 def test_weather_goes_on_over_a_moved_camera_and_faults_come_last() -> None:
     still = pictures("trees", [3.0, 3.5], fault="moved:turn@1,freeze@3")
     assert np.array_equal(*still)
