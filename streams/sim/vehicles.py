@@ -1,0 +1,289 @@
+"""Cars, vans, buses and trucks: bodies lofted over cross-sections, on wheels, in metres.
+
+Frame: x forward from the middle, y to the left, z up from the ground.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from streams.sim.camera import Points
+from streams.sim.solid import Colour, Part, Solid, face
+
+GLASS: Colour = (58.0, 52.0, 46.0)
+RUBBER: Colour = (38.0, 36.0, 36.0)
+_UNDER: Colour = (30.0, 30.0, 30.0)
+_RIM: Colour = (168.0, 168.0, 166.0)
+_CHROME: Colour = (196.0, 194.0, 190.0)
+_HEADLAMP: Colour = (226.0, 228.0, 226.0)
+_TAIL: Colour = (34.0, 30.0, 168.0)
+_AMBER: Colour = (40.0, 130.0, 230.0)
+_PLATE: Colour = (205.0, 210.0, 212.0)
+_ON_BODY_M = 4.0
+"""What is fixed on the body is drawn as if so much nearer: after it, as it is always outermost."""
+
+PAINTS: tuple[Colour, ...] = (
+    (226.0, 226.0, 224.0),
+    (178.0, 176.0, 174.0),
+    (62.0, 60.0, 58.0),
+    (112.0, 108.0, 104.0),
+    (150.0, 82.0, 40.0),
+    (44.0, 40.0, 156.0),
+    (74.0, 96.0, 58.0),
+    (120.0, 160.0, 190.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A cross-section: half-widths and heights at one x.
+
+    Attributes:
+        x, belt_z, top_z: metres; the belt is where the windows begin.
+        half, top_half: half the width at the belt and at the roof's or bonnet's edge.
+        sill_z: underside.
+        side, top: what is from here to the next section: `p` painted, `g` glass, `d` dark.
+    """
+
+    x: float
+    belt_z: float
+    top_z: float
+    half: float
+    top_half: float
+    sill_z: float = 0.24
+    side: str = "p"
+    top: str = "p"
+
+
+def _ring(section: _Section) -> Points:
+    """(13, 3) from the right sill over the roof to the left sill; 5 to 7 are the top."""
+    s, rise = section, section.top_z - section.belt_z
+    low, high = s.belt_z + 0.1 * rise, s.belt_z + 0.9 * rise
+    half = [
+        (0.94 * s.half, s.sill_z),
+        (s.half, s.sill_z + 0.45 * (s.belt_z - s.sill_z)),
+        (0.975 * s.half, s.belt_z),
+        (s.half + (s.top_half - s.half) * 0.12 - 0.02 * s.half, low),
+        (s.half + (s.top_half - s.half) * 0.88 - 0.02 * s.half, high),
+        (0.66 * s.top_half, s.belt_z + 0.98 * rise),
+    ]
+    ring = [(s.x, -y, z) for y, z in half] + [(s.x, 0.0, s.top_z)] + [(s.x, y, z) for y, z in reversed(half)]
+    return np.array(ring)
+
+
+def _loft(sections: list[_Section], paint: Colour, lower: Colour | None = None) -> Iterator[Part]:
+    """The skin over sections from the rear to the front."""
+    rings = [_ring(section) for section in sections]
+    colours = {"p": paint, "g": GLASS, "d": _UNDER}
+    for (back, front), section in zip(pairwise(rings), sections[:-1], strict=True):
+        for k in range(12):
+            if k in (3, 8):
+                tone = section.side
+            elif k in (4, 5, 6, 7):
+                tone = section.top
+            else:
+                tone = "p"
+            colour = lower if lower and k in (0, 11) else colours[tone]
+            corners = (back[k], front[k], front[k + 1], back[k + 1])
+            yield face(np.array(corners), colour, 0.9 if tone == "g" else 0.28)
+    for ring, turn in ((rings[-1], 1), (rings[0], -1)):
+        for k in range(6):
+            corners = ring[[k, 12 - k, 11 - k, k + 1] if k < 5 else [5, 7, 6]]
+            yield face(corners[::turn], paint, 0.2)
+
+
+def _disc(x: float, y: float, z: float, radius: float, colour: Colour, lift_m: float, count: int = 16) -> Part:
+    """A disc upright along the vehicle, seen from the side it is on."""
+    angle = np.arange(count) * (2 * np.pi / count) * (-1.0 if y > 0 else 1.0)
+    ring = np.column_stack((x + radius * np.cos(angle), np.full(count, y), z + radius * np.sin(angle)))
+    return face(ring, colour, 0.0, lift_m)
+
+
+def wheel(x: float, half: float, radius: float, width: float = 0.2) -> Iterator[Part]:
+    """Both wheels of an axle at `x`, their outsides `half` from the middle."""
+    angle = np.arange(13) * (2 * np.pi / 12)
+    tread = np.column_stack((x + radius * np.cos(angle), radius + radius * np.sin(angle)))
+    for side in (1.0, -1.0):
+        outer, inner = side * half, side * (half - width)
+        for (x0, z0), (x1, z1) in pairwise(tread):
+            corners = [(x0, outer, z0), (x0, inner, z0), (x1, inner, z1), (x1, outer, z1)]
+            yield face(corners if side > 0 else corners[::-1], RUBBER)
+        lift = _ON_BODY_M + 1.0
+        arch = np.linspace(0.12, np.pi - 0.12, 12)
+        ring = [(x + 1.16 * radius * math.cos(a), outer, radius + 1.16 * radius * math.sin(a)) for a in arch]
+        yield face(ring[::-1] if side > 0 else ring, _UNDER, 0.0, lift)
+        yield _disc(x, outer * 1.005, radius, radius, RUBBER, lift + 0.05)
+        yield _disc(x, outer * 1.01, radius, 0.64 * radius, _RIM, lift + 0.1)
+        for k in range(5):
+            a = 2 * math.pi * (k + 0.5) / 5
+            gap_x, gap_z = x + 0.38 * radius * math.cos(a), radius + 0.38 * radius * math.sin(a)
+            yield _disc(gap_x, outer * 1.012, gap_z, 0.14 * radius, (92.0, 90.0, 88.0), lift + 0.15, 6)
+        yield _disc(x, outer * 1.012, radius, 0.12 * radius, _CHROME, lift + 0.15, 8)
+
+
+def plate(x: float, y: tuple[float, float], z: tuple[float, float], colour: Colour, gloss: float = 0.1) -> Part:
+    """A rectangle across, fixed on the front (`x` positive) or the rear."""
+    (y0, y1), (z0, z1) = y, z
+    corners = [(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)]
+    return face(corners if x > 0 else corners[::-1], colour, gloss, _ON_BODY_M)
+
+
+def flank(
+    y: float, x: tuple[float, float], z: tuple[float, float], colour: Colour, gloss: float = 0.1
+) -> Iterator[Part]:
+    """Rectangles along, fixed on both sides at `y` metres from the middle."""
+    (x0, x1), (z0, z1) = x, z
+    for side in (1.0, -1.0):
+        corners = [(x0, side * y, z0), (x1, side * y, z0), (x1, side * y, z1), (x0, side * y, z1)]
+        yield face(corners[::-1] if side > 0 else corners, colour, gloss, _ON_BODY_M)
+
+
+def _both(x: float, y: tuple[float, float], z: tuple[float, float], colour: Colour) -> Iterator[Part]:
+    yield plate(x, y, z, colour, 0.3)
+    yield plate(x, (-y[1], -y[0]), z, colour, 0.3)
+
+
+def _floor(length: float, half: float, z: float) -> Iterator[Part]:
+    """What is dark below the body."""
+    for side in (1.0, -1.0):
+        corners = [(-length / 2, side * half, 0.12), (length / 2, side * half, 0.12),
+                   (length / 2, side * half, z), (-length / 2, side * half, z)]  # fmt: skip
+        yield face(corners[::-1] if side > 0 else corners, _UNDER)
+    for x in (length / 2, -length / 2):
+        corners = [(x, -half, 0.12), (x, half, 0.12), (x, half, z), (x, -half, z)]
+        yield face(corners if x > 0 else corners[::-1], _UNDER)
+
+
+def _mirrors(x: float, half: float, z: float, colour: Colour, size: float = 1.0) -> Iterator[Part]:
+    for side in (1.0, -1.0):
+        y0, y1, z1 = side * half, side * (half + 0.2 * size), z + 0.16 * size
+        low, high = min(y0, y1), max(y0, y1)
+        yield face([(x, low, z), (x, high, z), (x, high, z1), (x, low, z1)], colour, 0.1, 0.1)
+        yield face([(x, low, z), (x, low, z1), (x, high, z1), (x, high, z)], _UNDER, 0.3, 0.1)
+
+
+def _handles(half: float, places: tuple[float, ...], z: float) -> Iterator[Part]:
+    for x in places:
+        yield from flank(half, (x, x + 0.16), (z, z + 0.035), _CHROME)
+
+
+def car(paint: Colour) -> Solid:
+    """A saloon of 4.5 m."""
+    s = _Section
+    sections = [
+        s(-2.25, 0.78, 0.80, 0.66, 0.6, 0.4),
+        s(-2.18, 0.84, 0.92, 0.80, 0.68, 0.3),
+        s(-1.75, 0.90, 1.02, 0.875, 0.72, top="g"),
+        s(-1.15, 0.93, 1.37, 0.89, 0.62, side="g"),
+        s(-0.98, 0.93, 1.42, 0.90, 0.62, side="g"),
+        s(-0.34, 0.92, 1.46, 0.90, 0.63),
+        s(-0.26, 0.92, 1.46, 0.90, 0.63, side="g"),
+        s(0.42, 0.91, 1.43, 0.90, 0.62, top="g", side="g"),
+        s(0.62, 0.91, 1.34, 0.90, 0.63, top="g"),
+        s(1.22, 0.90, 1.00, 0.89, 0.74),
+        s(1.95, 0.80, 0.88, 0.86, 0.72),
+        s(2.18, 0.66, 0.74, 0.78, 0.66, 0.3),
+        s(2.27, 0.56, 0.60, 0.66, 0.58, 0.34),
+    ]
+    parts = [*_floor(4.2, 0.78, 0.3), *_loft(sections, paint), *wheel(-1.32, 0.9, 0.32), *wheel(1.38, 0.9, 0.32)]
+    parts += [*_both(2.24, (0.4, 0.74), (0.58, 0.7), _HEADLAMP), *_both(-2.24, (0.38, 0.72), (0.7, 0.86), _TAIL)]
+    parts += [plate(2.29, (-0.42, 0.42), (0.4, 0.54), _UNDER), plate(2.295, (-0.24, 0.24), (0.42, 0.52), _PLATE)]
+    parts += [plate(-2.27, (-0.26, 0.26), (0.6, 0.71), _PLATE), plate(-2.26, (-0.6, 0.6), (0.34, 0.42), _UNDER)]
+    parts += [*_mirrors(0.86, 0.88, 0.9, paint), *_handles(0.905, (-0.92, 0.0), 0.8)]
+    for x in (-0.3, 0.78, -1.05):
+        parts += flank(0.903, (x, x + 0.02), (0.34, 0.9), tuple(0.55 * c for c in paint))  # type: ignore[arg-type]
+    return Solid.of(parts)
+
+
+def van(paint: Colour) -> Solid:
+    """A delivery van of 5.2 m."""
+    s = _Section
+    sections = [
+        s(-2.62, 1.2, 2.14, 0.88, 0.8, 0.36),
+        s(-2.56, 1.2, 2.22, 0.95, 0.83),
+        s(0.42, 1.2, 2.22, 0.97, 0.85, side="p"),
+        s(0.5, 1.16, 2.22, 0.97, 0.85, side="g"),
+        s(1.16, 1.12, 2.12, 0.97, 0.82, side="g", top="g"),
+        s(1.35, 1.1, 1.98, 0.97, 0.82, top="g"),
+        s(1.95, 1.08, 1.30, 0.95, 0.84),
+        s(2.42, 0.94, 1.08, 0.9, 0.8, 0.28),
+        s(2.58, 0.72, 0.78, 0.78, 0.7, 0.32),
+    ]
+    parts = [*_floor(4.9, 0.82, 0.34), *_loft(sections, paint), *wheel(-1.6, 0.97, 0.35), *wheel(1.65, 0.97, 0.35)]
+    parts += [*_both(2.53, (0.5, 0.82), (0.78, 0.98), _HEADLAMP), *_both(-2.63, (0.74, 0.87), (0.9, 1.4), _TAIL)]
+    parts += [plate(2.59, (-0.4, 0.4), (0.5, 0.68), _UNDER), plate(2.6, (-0.26, 0.26), (0.4, 0.5), _PLATE)]
+    parts += [*_both(-2.63, (0.06, 0.66), (1.36, 1.9), GLASS), plate(-2.635, (-0.26, 0.26), (0.62, 0.73), _PLATE)]
+    parts += [*_mirrors(1.42, 0.96, 1.1, _UNDER, 1.5), *_handles(0.98, (0.5,), 0.98)]
+    seam: Colour = (0.6 * paint[0], 0.6 * paint[1], 0.6 * paint[2])
+    for x in (-0.75, 0.44, 1.4):
+        parts += flank(0.975, (x, x + 0.02), (0.4, 1.15), seam)
+    return Solid.of(parts)
+
+
+def bus(paint: Colour) -> Solid:
+    """A city bus of 10.5 m."""
+    s = _Section
+    sections = [
+        s(-5.25, 1.15, 2.8, 1.16, 1.08, 0.36),
+        s(-5.15, 1.15, 2.95, 1.25, 1.16, 0.3),
+        s(0.0, 1.15, 2.98, 1.26, 1.18, 0.3),
+        s(5.05, 1.15, 2.95, 1.25, 1.16, 0.3),
+        s(5.25, 1.1, 2.8, 1.18, 1.08, 0.32),
+    ]
+    pale: Colour = (222.0, 222.0, 220.0)
+    parts = [*_floor(10.0, 1.1, 0.34), *_loft(_fine(sections, 1.2), paint), *wheel(-2.7, 1.26, 0.48), *wheel(2.75, 1.26, 0.48)]
+    starts = np.arange(-4.9, 4.2, 1.3)
+    for x in starts.tolist():
+        parts += flank(1.262, (x, x + 1.22), (1.3, 2.42), GLASS, 0.85)
+    parts += flank(1.262, (-5.1, 5.0), (2.5, 2.62), pale)
+    parts += flank(1.262, (-5.1, 5.0), (0.5, 0.62), pale)
+    for x in (-0.45, 3.9):  # doors, on the right
+        for leaf in (0.0, 0.55):
+            corners = [(x + leaf, -1.27, 0.42), (x + leaf + 0.5, -1.27, 0.42), (x + leaf + 0.5, -1.27, 2.42), (x + leaf, -1.27, 2.42)]
+            parts.append(face(corners, GLASS, 0.85, _ON_BODY_M))
+    parts += [plate(5.26, (-1.08, 1.08), (1.18, 2.36), GLASS, 0.85), plate(5.27, (-0.85, 0.85), (2.45, 2.72), _UNDER)]
+    parts += [plate(5.28, (-0.62, 0.5), (2.51, 2.66), _AMBER), *_both(5.27, (0.72, 1.06), (0.62, 0.82), _HEADLAMP)]
+    parts += [plate(5.275, (-0.26, 0.26), (0.46, 0.58), _PLATE), plate(-5.26, (-0.9, 0.9), (1.5, 2.35), GLASS, 0.85)]
+    parts += [*_both(-5.27, (0.92, 1.1), (0.9, 1.4), _TAIL), plate(-5.265, (-0.75, 0.75), (0.6, 1.25), _UNDER)]
+    parts += _mirrors(5.3, 1.2, 1.9, _UNDER, 1.8)
+    return Solid.of(parts)
+
+
+def truck(paint: Colour) -> Solid:
+    """A box truck of 7.2 m."""
+    s = _Section
+    cab = [
+        s(1.75, 1.3, 2.42, 1.08, 0.98, 0.5),
+        s(1.85, 1.3, 2.5, 1.1, 1.0, 0.5),
+        s(2.02, 1.3, 2.5, 1.1, 1.0, 0.5, side="g"),
+        s(2.9, 1.28, 2.46, 1.1, 0.98, 0.42, side="g", top="g"),
+        s(3.12, 1.26, 2.3, 1.1, 0.98, 0.42, top="g"),
+        s(3.5, 1.2, 1.36, 1.06, 0.98, 0.4),
+        s(3.58, 1.0, 1.1, 1.0, 0.92, 0.42),
+    ]
+    load: Colour = (214.0, 212.0, 208.0)
+    box = [s(-3.6, 2.0, 3.1, 1.19, 1.19, 0.95), s(1.6, 2.0, 3.1, 1.19, 1.19, 0.95)]
+    parts = [*_floor(6.6, 0.5, 0.95), *_loft(_fine(box, 1.3), load), *_loft(cab, paint)]
+    parts += [*wheel(-2.1, 1.12, 0.46, 0.45), *wheel(2.55, 1.1, 0.46)]
+    parts += [*_both(3.59, (0.62, 0.94), (0.62, 0.82), _HEADLAMP), plate(3.59, (-0.6, 0.6), (0.7, 1.0), _UNDER)]
+    parts += [plate(3.595, (-0.26, 0.26), (0.48, 0.6), _PLATE), *_both(-3.62, (0.9, 1.14), (0.62, 0.82), _TAIL)]
+    parts += [plate(-3.62, (-1.15, 1.15), (0.5, 0.6), _UNDER), plate(-3.62, (-0.02, 0.02), (1.0, 3.0), (120.0, 120.0, 120.0))]
+    parts += [*_mirrors(3.2, 1.1, 1.6, _UNDER, 2.0), *flank(1.0, (-0.9, 1.5), (0.5, 0.9), (96.0, 96.0, 96.0))]
+    parts += flank(1.195, (-3.55, 1.55), (1.0, 1.08), (150.0, 148.0, 146.0))
+    parts += flank(1.195, (-2.4, 0.4), (1.85, 2.45), tuple(0.9 * c for c in paint))  # type: ignore[arg-type]
+    return Solid.of(parts)
+
+
+def _fine(sections: list[_Section], step_m: float) -> list[_Section]:
+    """More sections in between, as smaller faces sort better by their depth."""
+    out = []
+    for a, b in pairwise(sections):
+        count = max(1, math.ceil((b.x - a.x) / step_m))
+        for k in range(count):
+            t = k / count
+            mixed = [getattr(a, n) * (1 - t) + getattr(b, n) * t for n in ("x", "belt_z", "top_z", "half", "top_half", "sill_z")]
+            out.append(_Section(*mixed, a.side, a.top))
+    return [*out, sections[-1]]
