@@ -12,6 +12,7 @@ from streams.sim.camera import Camera, Points
 from streams.sim.chronicle import Chronicle
 from streams.sim.crowds import Look
 from streams.sim.encode import EncoderOptions, configure, video_frame
+from streams.sim.marshal import Marshal
 from streams.sim.render import Renderer, Shot
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
@@ -24,6 +25,7 @@ from streams.sim.truth import (
     TruthFrame,
     TruthPerson,
     TruthShape,
+    TruthThing,
 )
 from streams.sim.witness import Witness
 
@@ -74,8 +76,10 @@ def write_clip(
             f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s"
         )
     scene, witness, chronicle = spec.scene(), Witness(spec.where), Chronicle(spec.where)
+    marshal = Marshal(spec.where)
     scene.observe(witness)
     scene.observe(chronicle)
+    scene.observe_things(marshal)
     renderer = Renderer(spec.where, spec.seed, spec.size)
     frames = []
     with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -90,7 +94,7 @@ def write_clip(
                 progress(done + 1, count)
         container.mux(stream.encode(None))
     end_s = (count - 1) / spec.fps
-    truth = _truth(spec, renderer.camera, frames, witness.events(end_s))
+    truth = _truth(spec, renderer.camera, frames, _in_order(witness, marshal, end_s))
     truth = replace(
         truth,
         looks=chronicle.looks(end_s),
@@ -110,11 +114,12 @@ def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
     """
     if spec.pictures is None:
         raise SourceUrlError("only a scene with seconds has a whole truth")
-    scene, witness = spec.scene(), Witness(spec.where)
+    scene, witness, marshal = spec.scene(), Witness(spec.where), Marshal(spec.where)
     scene.observe(witness)
+    scene.observe_things(marshal)
     end_s = (spec.pictures - 1) / spec.fps
     scene.at(end_s)
-    return witness.events(end_s)
+    return _in_order(witness, marshal, end_s)
 
 
 def crowd_truth(spec: SceneSpec) -> CrowdTruth:
@@ -132,6 +137,11 @@ def crowd_truth(spec: SceneSpec) -> CrowdTruth:
     return CrowdTruth(chronicle.looks(end_s), chronicle.flows(end_s), chronicle.moments(end_s))
 
 
+def _in_order(witness: Witness, marshal: Marshal, end_s: float) -> tuple[TruthEvent, ...]:
+    events = (*witness.events(end_s), *marshal.events(end_s))
+    return tuple(sorted(events, key=lambda event: (event.begin_s, event.kind)))
+
+
 def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
     people = []
     for one, visible in zip(shot.people, shot.visible, strict=True):
@@ -140,7 +150,25 @@ def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
             ground, velocity = (_rounded(of[one.row], 3) for of in (moment.ground, moment.velocity))
             number = int(moment.number[one.row])
             people.append(TruthPerson(number, ground, box, round(visible, 3), velocity))
-    return TruthFrame(round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)))
+    return TruthFrame(
+        round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)), _things(shot, size)
+    )
+
+
+def _things(shot: Shot, size: tuple[int, int]) -> tuple[TruthThing, ...]:
+    return tuple(
+        TruthThing(
+            one.thing.number,
+            one.thing.kind,
+            _rounded(np.array(one.thing.ground), 3),
+            _fractions(one.box, size),
+            round(visible, 3),
+            round(one.thing.parked_s, 2),
+        )
+        for one, visible in sorted(
+            zip(shot.things, shot.things_visible, strict=True), key=lambda pair: pair[0].thing.number
+        )
+    )
 
 
 def _fractions(box: Box, size: tuple[int, int]) -> Box:
@@ -161,18 +189,19 @@ def _truth(
         width=spec.size[0],
         height=spec.size[1],
         homography=tuple(tuple(row) for row in camera.homography.tolist()),
-        zones=tuple(_shape(zone.id, zone.corners, camera) for zone in place.zones),
+        zones=tuple(_shape(zone.id, zone.corners, camera, zone.towards) for zone in place.zones),
         lines=(_shape(place.line.id, place.line.ends, camera),),
         frames=tuple(frames),
         events=events,
     )
 
 
-def _shape(name: str, ground: Points, camera: Camera) -> TruthShape:
+def _shape(name: str, ground: Points, camera: Camera, towards: Point | None = None) -> TruthShape:
     return TruthShape(
         name,
         tuple(_rounded(point, 4) for point in ground),
         tuple(_rounded(point, 6) for point in camera.project(ground)),
+        towards,
     )
 
 

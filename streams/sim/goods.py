@@ -14,7 +14,9 @@ _METAL: Colour = (150.0, 150.0, 150.0)
 def bag(paint: Colour) -> Solid:
     """A travelling bag of 0.55 m with two handles."""
     x, y = 0.2, 0.09
-    body = [(sx * x, sy * y, z, r) for sx in (1, -1) for sy in (1, -1) for z, r in ((0.08, 0.08), (0.26, 0.07))]
+    body = [
+        (sx * x, sy * y, z, r) for sx in (1, -1) for sy in (1, -1) for z, r in ((0.08, 0.08), (0.26, 0.07))
+    ]
     dark: Colour = (0.6 * paint[0], 0.6 * paint[1], 0.6 * paint[2])
     parts = [hull(body, paint)]
     parts += [hull([(sx * 0.12, sy * 0.165, 0.06, 0.015), (sx * 0.12, sy * 0.1, 0.33, 0.015)], dark, 0.0, 0.15)
@@ -22,7 +24,9 @@ def bag(paint: Colour) -> Solid:
     parts.append(hull([(-0.22, 0.0, 0.335, 0.012), (0.22, 0.0, 0.335, 0.012)], _BLACK, 0.0, 0.1))
     for side in (0.07, -0.07):
         arc = [(0.12 * math.cos(a), side, 0.32 + 0.14 * math.sin(a)) for a in (0.0, 0.7, 1.57, 2.44, 3.14)]
-        parts += [hull([(*one, 0.013), (*other, 0.013)], dark) for one, other in zip(arc, arc[1:], strict=False)]
+        parts += [
+            hull([(*one, 0.013), (*other, 0.013)], dark) for one, other in zip(arc, arc[1:], strict=False)
+        ]
     return Solid.of(parts)
 
 
@@ -33,7 +37,12 @@ def suitcase(paint: Colour) -> Solid:
     parts: list[Part] = [hull(corners, paint, 0.2)]
     for side in (0.19, 0.095, 0.0, -0.095, -0.19):
         for x in (0.127, -0.127):
-            rib = [(x, side - 0.012, 0.12), (x, side + 0.012, 0.12), (x, side + 0.012, 0.62), (x, side - 0.012, 0.62)]
+            rib = [
+                (x, side - 0.012, 0.12),
+                (x, side + 0.012, 0.12),
+                (x, side + 0.012, 0.62),
+                (x, side - 0.012, 0.62),
+            ]
             parts.append(face(rib if x > 0 else rib[::-1], dark, 0.0, 0.3))
     for sx in (1, -1):
         parts += [hull([(sx * 0.08, sy * 0.17, 0.035, 0.035)], _BLACK) for sy in (1, -1)]

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.sim.geometry import Points, Segments, clearance, edges, inside, offsets
-from streams.sim.places import Place, Point
+from streams.sim.places import Place, Point, Zone
+from streams.sim.things import Kind, Thing
+from streams.sim.traffic import Traffic
 from streams.sim.world import TICK_S, Crowd, Stop, World
 
 Script = Generator[float, None, None]
@@ -18,6 +20,9 @@ SPOTS = 128
 
 TickObserver = Callable[[float, Crowd], None]
 """Told of each step: scene time in seconds, and the people after it (to be read, not kept)."""
+
+ThingsObserver = Callable[[float, Crowd, tuple[Thing, ...]], None]
+"""The same, told of the things too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +36,7 @@ class Moment:
         heading: (n,) radians counter-clockwise from the x axis.
         walked: (n,) metres walked so far, which drives the gait.
         velocity: (n, 2) metres per second, over the last step.
+        things: all things there are.
     """
 
     time_s: float
@@ -39,6 +45,7 @@ class Moment:
     heading: NDArray[np.float64]
     walked: NDArray[np.float64]
     velocity: Points
+    things: tuple[Thing, ...] = ()
 
     @property
     def speed(self) -> NDArray[np.float64]:
@@ -57,6 +64,7 @@ class Stage:
         rng: the script's own random numbers.
         seconds: how long the scene lasts; None for ever.
         calm: whether a crowd is to keep within safe limits this time.
+        traffic: the scene's things.
         blocked: (m, 2, 2) walls, sides of the restricted zone and guarded line: what passers-by avoid.
     """
 
@@ -68,13 +76,16 @@ class Stage:
         seconds: float | None,
         *,
         calm: bool = False,
+        traffic: Traffic | None = None,
     ) -> None:
         self.place = place
+        self.traffic = Traffic() if traffic is None else traffic
         self.rng = rng
         self.seconds = seconds
         self.calm = calm
         self._world = world
         self.blocked = np.concatenate((place.walls, place.courtesy))
+        self._shunned = (place.restricted.corners,)
         self._spots = self._clear_spots()
 
     @property
@@ -99,14 +110,49 @@ class Stage:
         free: bool = False,
         speed: float | None = None,
         push: float = 1.0,
-    ) -> None:
-        """Send somebody from `start` along `stops` at a walking speed of their own.
+    ) -> int:
+        """Send somebody from `start` along `stops` at a walking speed of their own; their number.
 
         Speeds follow [HM95]: normal around 1.34 m/s with a deviation of 0.26 m/s, here kept in 0.9 to 1.8.
         `push` is the share of it that is kept however dense it is ahead.
         """
         own = speed or float(np.clip(self.rng.normal(1.34, 0.26), 0.9, 1.8))
-        self._world.enter(start, stops, speed=own, free=free, push=push)
+        return self._world.enter(start, stops, speed=own, free=free, push=push)
+
+    def whereabouts(self, number: int) -> tuple[Point, bool] | None:
+        """Where the person with this number is, and whether they stand at a stop; None if they have left."""
+        crowd = self._world.crowd
+        rows = np.flatnonzero(crowd.number == number)
+        if not len(rows):
+            return None
+        x, y = crowd.position[rows[0]].tolist()
+        return (x, y), bool(crowd.standing[rows[0]])
+
+    def put(self, kind: Kind, at: Point, heading: float = 0.0) -> int:
+        """Have something stand at `at`, its front towards `heading` radians; its number."""
+        return self.traffic.put(kind, at, heading, self.time_s)
+
+    def take(self, number: int) -> None:
+        """Remove a thing. Raises KeyError if it is not there."""
+        self.traffic.take(number)
+
+    def drive(self, kind: Kind, start: Point, *stops: Stop, speed: float, ridden: bool = False) -> int:
+        """Have a vehicle or a dog come in at `start`, go along `stops`, and leave; its number."""
+        return self.traffic.drive(kind, start, stops, speed, self.time_s, ridden=ridden)
+
+    def carry(self, kind: Kind, bearer: int, offset: Point, up_m: float = 0.0) -> int:
+        """Have a person carry or push something (forward, left) metres beside them; its number."""
+        return self.traffic.carry(kind, bearer, offset, up_m, self._world.crowd)
+
+    def lay(self, number: int) -> None:
+        """Have what is carried put down where it is. Raises KeyError if it is not there."""
+        self.traffic.lay(number, self.time_s)
+
+    def shun(self, zone: Zone) -> None:
+        """Have passers-by from now on keep out of a zone, too."""
+        self.blocked = np.concatenate((self.blocked, edges(zone.corners)))
+        self._shunned = (*self._shunned, zone.corners)
+        self._spots = self._clear_spots()
 
     def stroll(self, *, under_way: bool = False) -> None:
         """Send somebody across the place, clear of restricted zone, guarded line and walls.
@@ -143,7 +189,9 @@ class Stage:
             points = self.rng.uniform(low, high, (SPOTS, 2))
             gap = offsets(points, self.blocked)
             clear = np.hypot(gap[..., 0], gap[..., 1]).min(axis=1) > margin_m
-            clear &= inside(points, polygon) & ~inside(points, self.place.restricted.corners)
+            clear &= inside(points, polygon)
+            for shunned in self._shunned:
+                clear &= ~inside(points, shunned)
             spots = np.concatenate((spots, points[clear]))
         return spots[:SPOTS]
 
@@ -184,13 +232,18 @@ class Scene:
         place: where.
         world: whose people the scripts send on errands.
         scripts: what happens; each runs from time 0.
+        traffic: whose things are there; the scripts' stages share it.
     """
 
-    def __init__(self, place: Place, world: World, scripts: tuple[Script, ...]) -> None:
+    def __init__(
+        self, place: Place, world: World, scripts: tuple[Script, ...], traffic: Traffic | None = None
+    ) -> None:
         self.place = place
+        self._traffic = Traffic() if traffic is None else traffic
         self._world = world
         self._due: list[tuple[int, Script]] = []
         self._observers: list[TickObserver] = []
+        self._thing_observers: list[ThingsObserver] = []
         for script in scripts:
             self._resume(script)
 
@@ -198,6 +251,11 @@ class Scene:
         """Have `observer` called at this moment and after each later step."""
         self._observers.append(observer)
         observer(self._world.time_s, self._world.crowd)
+
+    def observe_things(self, observer: ThingsObserver) -> None:
+        """Have `observer` called at this moment and after each later step."""
+        self._thing_observers.append(observer)
+        observer(self._world.time_s, self._world.crowd, self._traffic.things)
 
     def at(self, time_s: float) -> Moment:
         """Everybody's place at `time_s` seconds; time only goes on.
@@ -221,16 +279,21 @@ class Scene:
             heading=crowd.heading.copy(),
             walked=crowd.walked_before + (crowd.walked - crowd.walked_before) * share,
             velocity=moved / TICK_S,
+            things=self._traffic.between(share),
         )
 
     def _step(self) -> None:
+        self._world.obstacles = self._traffic.obstacles
         self._world.step()
+        self._traffic.step(self._world.time_s, self._world.crowd)
         due = [script for tick, script in self._due if tick <= self._world.ticks]
         self._due = [(tick, script) for tick, script in self._due if tick > self._world.ticks]
         for script in due:
             self._resume(script)
         for observer in self._observers:
             observer(self._world.time_s, self._world.crowd)
+        for watcher in self._thing_observers:
+            watcher(self._world.time_s, self._world.crowd, self._traffic.things)
 
     def _resume(self, script: Script) -> None:
         try:

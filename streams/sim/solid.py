@@ -23,7 +23,7 @@ _FRACTION_BITS = 4
 _RING = np.arange(8) * (2 * np.pi / 8)
 _CIRCLE = np.stack((np.cos(_RING), np.sin(_RING)), axis=1) / np.cos(np.pi / 8)
 _SKY = np.array((236.0, 226.0, 214.0))
-_AMBIENT, _FROM_SKY, _SUN = 0.56, 0.2, 0.75
+_AMBIENT, _FROM_SKY, _SUN = 0.48, 0.2, 0.88
 _SOFT_M = 0.05
 """Half-width of a shadow's edge, on the ground."""
 
@@ -59,7 +59,10 @@ def face(
 
 
 def hull(
-    balls: Sequence[tuple[float, float, float, float]], colour: Colour, gloss: float = 0.0, lift_m: float = 0.0
+    balls: Sequence[tuple[float, float, float, float]],
+    colour: Colour,
+    gloss: float = 0.0,
+    lift_m: float = 0.0,
 ) -> Part:
     """What is around balls of x, y, z and radius in metres."""
     table = np.array(balls, np.float64)
@@ -102,13 +105,20 @@ class Solid:
             np.array([part.lift_m for part in every]),
         )
 
-    def standing(self, ground: tuple[float, float], heading: float) -> "Solid":
-        """The same at a place on the ground, turned `heading` radians from the x axis."""
+    def standing(self, ground: tuple[float, float], heading: float, up_m: float = 0.0) -> "Solid":
+        """The same at a place on the ground or above it, turned `heading` radians from the x axis."""
         cos, sin = np.cos(heading), np.sin(heading)
         turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
-        points = self.points @ turn + (*ground, 0.0)
+        points = self.points @ turn + (*ground, up_m)
         return Solid(
-            points, self.radii, self.starts, self.counts, self.normals @ turn, self.colours, self.gloss, self.lifts
+            points,
+            self.radii,
+            self.starts,
+            self.counts,
+            self.normals @ turn,
+            self.colours,
+            self.gloss,
+            self.lifts,
         )
 
 
@@ -164,7 +174,9 @@ def solid_sprite(solid: Solid, camera: Camera, light: Light, size: Size, pedesta
     for part in order[shown[order]].tolist():
         span = slice(solid.starts[part], solid.starts[part] + solid.counts[part])
         if solid.radii[span].any():
-            _fill_hull(layers, flat[span], solid.radii[span] * scale[span] * FINE, [tone[part] for tone in yuv])
+            _fill_hull(
+                layers, flat[span], solid.radii[span] * scale[span] * FINE, [tone[part] for tone in yuv]
+            )
         else:
             cv2.fillConvexPoly(layers, _fixed(flat[span]), (*yuv[0][part], 255), cv2.LINE_8, _FRACTION_BITS)
     small = cv2.resize(layers, (width, height), interpolation=cv2.INTER_AREA)
