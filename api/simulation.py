@@ -53,6 +53,7 @@ def address(spec: SceneSpec) -> str:
     }
     if spec.people is not None:
         values["people"] = spec.people
+    values |= {name: text for name, text in (("weather", spec.weather), ("fault", spec.fault)) if text}
     if spec.seconds is not None:
         values |= {"seconds": spec.seconds, "loop": 1}
     return f"sim://{spec.place}?{urlencode(values)}"

@@ -2,7 +2,7 @@
 
     python benchmarks/crowds.py                                       rendered pictures, a seed a scenario
     python benchmarks/crowds.py --perception positions --seeds 50     people's true places: the rules alone
-    python benchmarks/crowds.py --scenarios surge --seeds 3 --plot surge.png
+    python benchmarks/crowds.py --scenarios surge --seeds 3 --plot surge
 
 Seeds 4, 9, 14 ... are calm: the same place with a crowd that keeps within safe limits, where nothing may be
 told of. How alarms and moments are matched is in `benchmarks/crowds_score.py`. A picture takes about 0.2 s,
@@ -167,13 +167,16 @@ def options() -> argparse.Namespace:
         ("--seeds", {"type": int, "default": None, "help": "scenes a scenario (50; of pictures 1)"}),
         ("--first-seed", {"type": int, "default": 0, "help": "the first one's seed"}),
         ("--seconds", {"type": float, "default": 120.0, "help": "length of a scene"}),
-        ("--fps", {"type": float, "default": 2.0, "help": "looks a second, up to 5"}),
+        ("--fps", {"type": float, "default": None,
+                   "help": "looks a second, up to 5 (5, what cameras get; of positions 2)"}),
         ("--processes", {"type": int, "default": 1, "help": "scenes at once"}),
         ("--plot", {"metavar": "NAME", "help": "a picture of the first seed's worst cells, NAME.png"}),
         quick=None,
     )  # fmt: skip
     if args.seeds is None:
         args.seeds = 1 if args.perception == "pictures" else 50
+    if args.fps is None:
+        args.fps = 5.0 if args.perception == "pictures" else 2.0
     if args.scenarios is None:
         args.scenarios = [*SCENARIOS, *([FILLING] if args.perception == "positions" else [])]
     if args.perception == "pictures" and FILLING in args.scenarios:

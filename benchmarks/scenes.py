@@ -61,6 +61,7 @@ def clip(spec: SceneSpec, progress: Progress | None = None, encoding: EncoderOpt
     width, height = spec.size
     stem = f"{spec.place}-{spec.scenario}-{spec.seed}-{spec.seconds:g}s-{width}x{height}-{spec.fps:g}"
     stem += f"-crf{encoding.crf:g}" if encoding else ""
+    stem += "".join(f"-{text}" for text in (spec.weather, spec.fault) if text)
     path, truth_path = CACHE / f"{stem}.mp4", CACHE / f"{stem}.json"
     if truth_path.exists() and path.exists():
         return Clip(path, Truth.load(truth_path))

@@ -115,7 +115,9 @@ def _spots(rng: np.random.Generator) -> Iterator[tuple[float, float]]:
 
 def _alone(thing: Thing) -> Moment:
     none = np.zeros(0)
-    return Moment(1.0, none.astype(np.int64), none.reshape(0, 2), none, none, none.reshape(0, 2), (thing,))
+    return Moment(
+        1.0, none.astype(np.int64), none.reshape(0, 2), none, none, none.reshape(0, 2), things=(thing,)
+    )
 
 
 def _whole(one: Shown, size: tuple[int, int]) -> bool:

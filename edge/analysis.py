@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,14 @@ from edge.people import People
 from edge.rule_base import Setting, Watcher
 from edge.rules import AnyRule
 from edge.scene import UNKNOWN, Scene
+from edge.schedule import holds
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
 from edge.view import UNKNOWN_NOISE, View
 from models.detections import Tracks
+
+OFF_SCHEDULE = "outside its schedule"
+"""Why a rule is not judged at this time of day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +86,40 @@ class Analysis:
             f"{rule.kind}/{rule.subject}": _bound(k, rule, setting, camera.id)
             for k, rule in enumerate(camera.rules)
         }
+        self._schedules = {f"{rule.kind}/{rule.subject}": rule.schedule for rule in camera.rules}
         self._continuity = continuity.Continuity()
         self._stillness = Stillness()
         self._blend = Blend(site.ground) if site.ground is not None else None
         self._heads = Held()
+
+    def set_strictness(self, rule: str, factor: float) -> None:
+        """Have a rule, named by kind and place, be `factor` times surer than usual, 1 or more."""
+        self._watchers[rule].strictness = factor
 
     @property
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""
         return self._blend is not None and self._blend.dense and self.ground_lost is None
 
-    def update(self, tracks: Tracks, pts_s: float, scene: Scene = UNKNOWN) -> Look:
+    def update(
+        self, tracks: Tracks, pts_s: float, scene: Scene = UNKNOWN, local: datetime | None = None
+    ) -> Look:
         """Judge one look.
 
         Args:
             tracks: confirmed and seen in this picture, all classes.
             pts_s: camera time in seconds, not below the last look's.
             scene: what else the picture shows.
+            local: the time of day there; None where nobody knows, and then every schedule holds.
         """
         view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:
                 unavailable[name] = self.ground_lost
+                continue
+            if not holds(self._schedules[name], local):
+                unavailable[name] = OFF_SCHEDULE
                 continue
             observations += watcher.step(view)
             if watcher.unavailable is not None:
@@ -136,6 +152,7 @@ class Analysis:
             density_factor=self.density_factor,
             noise=noise,
             person_px=heights,
+            things=scene.things,
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -48,6 +49,7 @@ class NodeConfig(Section):
     data_dir: Path = Field(Path("data"), description="Outbox and embedded server live here.")
     heartbeat_s: float = Field(60.0, ge=1, le=3600, description="Seconds between node.heartbeat events.")
     coverage_s: float = Field(60.0, ge=1, le=3600, description="Seconds that one node.coverage event covers.")
+    timezone: str = Field("Asia/Shanghai", description="IANA name of the zone that rules' schedules are in.")
     hardware_decode: Literal["auto", "off", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va", "vulkan"] = (
         Field(
             "off", description="Device that decodes; auto: the first that opens. Without one, software does."
@@ -55,6 +57,15 @@ class NodeConfig(Section):
     )
 
     _off = field_validator("hardware_decode", mode="before")(_bare_off)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            near = suggestion(value, available_timezones())
+            hint = near if "mean" in near else "; write it as in Asia/Shanghai"
+            raise ValueError(f"there is no time zone {value!r}{hint}")
+        return value
 
 
 class RedisConfig(Section):

@@ -68,6 +68,7 @@ class Delivery:
         *,
         told: Callable[[Sequence[Event]], None],
         set_profile: Callable[[Profile], None],
+        judged: Callable[[Sequence[RuleVerdicts]], None],
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -77,11 +78,13 @@ class Delivery:
             clock: host time and wall time.
             told: hears of events that the outbox made itself; called on the tending thread.
             set_profile: told which thresholds hold, from any thread.
+            judged: told of all verdicts so far, at the start and whenever one is added, from any thread.
         """
         self._config = config
         self._clock = clock
         self._told = told
         self._set_profile = set_profile
+        self._judged = judged
         self._gap = gap_events(speaker, clock.utc)
         self._expired_s = clock.monotonic()
         self._warned = False
@@ -127,6 +130,7 @@ class Delivery:
 
         node = self._config.node
         self._precision = Precision(node.data_dir / "verdicts.json", self._config.cameras)
+        self._judged(self._precision.verdicts())
         self._publisher = Publisher(
             self.outbox,
             Destination(url, node.district, max_entries),
@@ -194,7 +198,9 @@ class Delivery:
 
     def verdict(self, verdict: "Verdict") -> bool:
         """The centre has judged an incident."""
-        return self._precision.add(verdict.incident, verdict.camera, verdict.rule, verdict.verdict)
+        known = self._precision.add(verdict.incident, verdict.camera, verdict.rule, verdict.verdict)
+        self._judged(self._precision.verdicts())
+        return known
 
     def profile(self, profile: Profile) -> None:
         """The centre has said which thresholds hold."""

@@ -36,8 +36,8 @@ MAX_ROWS = 1024
 
 KINDS: tuple[str, ...] = (
     *(f"crowd.{n}" for n in ("density", "flow", "counterflow", "pressure", "surge", "forecast")),
-    *(f"hazard.{n}" for n in ("intrusion", "line", "wrongway", "fall", "abandoned", "obstruction")),
-    *(f"hazard.{n}" for n in ("forbidden_object", "fire")),
+    *(f"hazard.{n}" for n in ("intrusion", "line", "wrongway", "fall", "abandoned", "removed")),
+    *(f"hazard.{n}" for n in ("obstruction", "forbidden_object", "fire")),
     *(f"camera.{n}" for n in ("offline", "frozen", "dark", "blurred", "covered", "moved")),
     "motion.unusual",
     *(f"node.{n}" for n in ("heartbeat", "coverage", "gap")),

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from edge.config import CameraConfig
 from edge.events import EventContext, EventDraft, heartbeat_event, incident_event
-from edge.incidents import Incidents, Policy
+from edge.incidents import Incidents
 from edge.observation import Observation
+from edge.policy import Policy
 
 OFFLINE_LEVEL = 3
 """Severity of a lost camera: it endangers nobody by itself, but nobody looks there any more."""

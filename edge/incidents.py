@@ -1,12 +1,14 @@
 """Incidents: a row of observations becomes begin, update and end, once each, without flicker."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from edge.config import CameraConfig
 from edge.observation import Box, Observation
+from edge.policy import Policy
 
 Phase = Literal["begin", "update", "end"]
 Rule = tuple[str, str]
@@ -19,35 +21,8 @@ MAX_STEP_S = 5.0
 """Time between two looks counts no further than this: nobody knows what happened in a longer gap."""
 
 _LEVELS = (1, 2, 3, 4)
-_URGENT = 2
 _EPS_S = 1e-6
 """Camera times are sums of floats: ten seconds made of fifty fifths must count as ten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How steady a rule must be.
-
-    Attributes:
-        hold_s: seconds for which a level must be kept up, from the look that first calls for it, before the
-            incident begins or rises to it.
-        release_s: seconds without a level before the incident falls from it, or ends.
-        urgent_hold_s: as `hold_s`, for levels 2 and 1 where that is shorter; None is no shorter.
-    """
-
-    hold_s: float = 0.0
-    release_s: float = 0.0
-    urgent_hold_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.hold_s < 0 or self.release_s < 0 or (self.urgent_hold_s or 0.0) < 0:
-            raise ValueError(f"hold_s, release_s and urgent_hold_s must not be negative, got {self}")
-
-    def hold_of(self, level: int) -> float:
-        """Seconds for which a level must be kept up before it counts."""
-        if level > _URGENT or self.urgent_hold_s is None:
-            return self.hold_s
-        return min(self.hold_s, self.urgent_hold_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +65,7 @@ class _Watch:
         met: since when each level, once called for, has been kept up.
         lost: since when each level is continuously no longer sustained.
         first_pts_s, first_utc: first look of the present row of troubled ones.
+        ended: observed seconds and level of the last incident; None before the first.
     """
 
     observed_s: float = 0.0
@@ -100,6 +76,7 @@ class _Watch:
     first_pts_s: float = 0.0
     first_utc: datetime | None = None
     open: "_Open | None" = None
+    ended: tuple[float, int] | None = None
 
     def look(self, seen: Observation, pts_s: float, utc: datetime) -> None:
         if self.last_pts_s is not None:
@@ -124,14 +101,28 @@ class _Watch:
 
     def forget(self) -> None:
         """Nothing is open any more, and nothing is known of what went on meanwhile."""
-        self.open = None
+        self.close()
         self.met.clear()
         self.lost.clear()
 
-    def risen(self, policy: Policy) -> int | None:
+    def close(self) -> None:
+        """The open incident is over."""
+        if self.open is not None:
+            self.ended = (self.observed_s, self.open.worst)
+        self.open = None
+
+    def risen(self, policy: Policy, strictness: float) -> int | None:
         """The most severe level that was called for and has been kept up for long enough since."""
-        held = (k for k, s in self.met.items() if self.observed_s - s >= policy.hold_of(k) - _EPS_S)
+        held = (
+            k for k, s in self.met.items() if self.observed_s - s >= policy.hold_of(k, strictness) - _EPS_S
+        )
         return min(held, default=None)
+
+    def cooling(self, policy: Policy, level: int) -> bool:
+        """Whether an incident of that level comes too soon after one that was no milder."""
+        if self.ended is None or level < self.ended[1]:
+            return False
+        return self.observed_s - self.ended[0] < policy.cooldown_s - _EPS_S
 
     def remaining(self, release_s: float) -> int | None:
         """The most severe level that has not been absent for long enough; None when all have been."""
@@ -150,6 +141,7 @@ class _Open:
     told_pts_s: float
     seen: Observation
     peak: float | None = None
+    worst: int = 4
 
     def look(self, seen: Observation) -> None:
         if seen.sustained is not None:
@@ -157,6 +149,34 @@ class _Open:
         value = seen.measures.get(seen.yardstick)
         if value is not None:
             self.peak = value if self.peak is None else max(self.peak, value)
+
+
+@dataclass(slots=True)
+class _Row:
+    """What happens in a moment again and again: some of it is told together.
+
+    Attributes:
+        told_pts_s: camera time when the last was told; it may have been long ago.
+        held: what has not been told, as one; None where all has.
+        since_utc: label of the first of these.
+    """
+
+    told_pts_s: float = -math.inf
+    held: Observation | None = None
+    since_utc: datetime | None = None
+
+    def hold(self, seen: Observation, utc: datetime) -> None:
+        before, self.held = self.held, seen
+        if before is None:
+            self.since_utc = utc
+            return
+        names = {**before.measures, **seen.measures}
+        self.held = replace(
+            seen,
+            level=min(seen.level or 4, before.level or 4),
+            measures={name: before.measures.get(name, 0.0) + seen.measures.get(name, 0.0) for name in names},
+            confidence=max(seen.confidence, before.confidence),
+        )
 
 
 class Incidents:
@@ -182,6 +202,8 @@ class Incidents:
         self._new_id = new_id
         self._update_s = update_s
         self._watches: dict[Rule, _Watch] = {}
+        self._rows: dict[Rule, _Row] = {}
+        self._strictness: Mapping[Rule, float] = {}
         self._looked_s: float | None = None
 
     @property
@@ -204,10 +226,14 @@ class Incidents:
         changes: list[Change] = []
         observations = tuple(observations)
         for seen in observations:
-            if seen.instant:
-                changes.extend(self._moment(seen, utc))
-            else:
+            if not seen.instant:
                 changes.extend(self._look(seen, pts_s, utc))
+            elif seen.level is not None:
+                self._rows.setdefault((seen.kind, seen.zone), _Row()).hold(seen, utc)
+        for rule, row in self._rows.items():
+            cooldown_s = self._policies.get(rule, Policy()).cooldown_s
+            if not -_EPS_S <= pts_s - row.told_pts_s < cooldown_s - _EPS_S:
+                changes.extend(self._moment(row, pts_s, utc))
         step_s = 0.0 if self._looked_s is None else min(max(pts_s - self._looked_s, 0.0), MAX_STEP_S)
         self._looked_s = pts_s
         judged = {(seen.kind, seen.zone) for seen in observations}
@@ -223,8 +249,15 @@ class Incidents:
             if watch.open is not None:
                 extra = {"incidents_ended_by_shutdown": 1.0}
                 changes.append(_change(watch.open, "end", max(pts_s, watch.last_pts_s or pts_s), utc, extra))
+        for row in self._rows.values():
+            changes.extend(self._moment(row, pts_s, utc))
         self._watches.clear()
+        self._rows.clear()
         return changes
+
+    def set_strictness(self, rule: Rule, factor: float) -> None:
+        """Multiply what a rule waits for by `factor`, 1 or more, from now on; safe from any thread."""
+        self._strictness = {**self._strictness, rule: factor}
 
     def _unjudged(
         self, rule: Rule, watch: _Watch, step_s: float, pts_s: float, utc: datetime
@@ -236,10 +269,12 @@ class Incidents:
         watch.forget()
         return [_change(incident, "end", pts_s, utc, {"incidents_ended_unjudged": 1.0})]
 
-    def _moment(self, seen: Observation, utc: datetime) -> list[Change]:
-        if seen.level is None:
+    def _moment(self, row: _Row, pts_s: float, utc: datetime) -> list[Change]:
+        """Tell what happened in a moment, or several together."""
+        if row.held is None:
             return []
-        incident = _Open(self._new_id(), seen.level, 0.0, utc, 0.0, seen)
+        seen, row.held, row.told_pts_s = row.held, None, pts_s
+        incident = _Open(self._new_id(), seen.level or 4, 0.0, row.since_utc or utc, 0.0, seen)
         return [_change(incident, "begin", 0.0, utc), _change(incident, "end", 0.0, utc)]
 
     def _look(self, seen: Observation, pts_s: float, utc: datetime) -> list[Change]:
@@ -247,7 +282,7 @@ class Incidents:
         policy = self._policies.get(rule, Policy())
         watch = self._watches.setdefault(rule, _Watch())
         watch.look(seen, pts_s, utc)
-        risen = watch.risen(policy)
+        risen = watch.risen(policy, self._strictness.get(rule, 1.0))
         if watch.open is None:
             return self._begin(watch, risen, seen, pts_s, utc)
         incident = watch.open
@@ -257,22 +292,23 @@ class Incidents:
         if risen is not None and risen < level:
             level = risen
         elif remaining is None:
-            watch.open = None
+            watch.close()
             return [_change(incident, "end", pts_s, utc)]
         elif remaining > level:
             level = remaining
         if level == incident.level and pts_s - incident.told_pts_s < self._update_s:
             return []
         incident.level, incident.told_pts_s = level, pts_s
+        incident.worst = min(incident.worst, level)
         return [_change(incident, "update", pts_s, utc)]
 
     def _begin(
         self, watch: _Watch, risen: int | None, seen: Observation, pts_s: float, utc: datetime
     ) -> list[Change]:
-        if risen is None:
+        if risen is None or watch.cooling(self._policies.get((seen.kind, seen.zone), Policy()), risen):
             return []
         started = watch.first_utc or utc
-        watch.open = _Open(self._new_id(), risen, watch.first_pts_s, started, pts_s, seen)
+        watch.open = _Open(self._new_id(), risen, watch.first_pts_s, started, pts_s, seen, worst=risen)
         watch.open.look(seen)
         return [_change(watch.open, "begin", pts_s, utc)]
 
@@ -302,4 +338,4 @@ def _change(
 
 def policies(camera: CameraConfig) -> dict[Rule, Policy]:
     """The policy of each of a camera's rules, by kind and zone or line."""
-    return {(rule.kind, rule.subject): Policy(*rule.steadiness) for rule in camera.rules}
+    return {(rule.kind, rule.subject): rule.policy for rule in camera.rules}

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator
 from edge.crowd import Floor, level_of
 from edge.errors import RuleError, SiteError
 from edge.observation import Observation
+from edge.policy import Policy
+from edge.schedule import Hours
 from edge.sections import Hold, Id, Section, suggestion
 from edge.site import Site
 from edge.view import Rows, View
@@ -52,9 +54,11 @@ class Watcher(ABC):
 
     Attributes:
         unavailable: why it could not be judged at the last look; None where it could.
+        strictness: a factor, 1 or more: how much surer than usual it must be, by the centre's verdicts.
     """
 
     unavailable: str | None = None
+    strictness: float = 1.0
 
     @abstractmethod
     def step(self, view: View) -> list[Observation]:
@@ -66,15 +70,29 @@ class RuleSection(Section, ABC):
 
     Attributes:
         FLOOR_FPS: analysed pictures a second below which it is blind: its safety floor.
+        STILL: whether it asks for things that keep still.
         PLACE: what it watches, `zone` or `line`: also the name of the key that says which.
     """
 
     FLOOR_FPS: ClassVar[float]
+    STILL: ClassVar[bool] = False
     PLACE: ClassVar[Literal["zone", "line"]] = "zone"
 
     kind: str
     floor_fps: float | None = Field(
         None, gt=0, le=60, description="Rate below which it is blind here, above the rule's own; empty: that."
+    )
+    schedule: tuple[Hours, ...] = Field(
+        (), max_length=32, description="Hours in which it holds, in the node's time; empty: always."
+    )
+    cooldown_s: Hold = Field(
+        0.0, description="Seconds after an incident in which none begins that is no more severe."
+    )
+    strictest: float = Field(
+        2.0,
+        ge=1,
+        le=5,
+        description="Factor by which alarms that the centre found false may lengthen its waiting.",
     )
 
     @field_validator("floor_fps")
@@ -101,9 +119,9 @@ class RuleSection(Section, ABC):
         return self.floor_fps or self.FLOOR_FPS
 
     @property
-    def steadiness(self) -> tuple[float, ...]:
-        """Seconds a level must last before it counts, be lost before it falls, and last if it is urgent."""
-        return 0.0, 0.0
+    def policy(self) -> Policy:
+        """How steady what it sees must be."""
+        return Policy(cooldown_s=self.cooldown_s)
 
     def check(self, site: Site) -> None:
         """Refuse a site that cannot give what the rule needs.
@@ -132,7 +150,7 @@ class ZoneRule(RuleSection, ABC):
         return self.zone
 
 
-class Steady(Section):
+class Steady(RuleSection, ABC):
     """Keys of a rule with levels."""
 
     hysteresis: float = Field(
@@ -147,9 +165,9 @@ class Steady(Section):
         return 1 - self.hysteresis
 
     @property
-    def steadiness(self) -> tuple[float, ...]:
-        """Seconds a level must last before it counts, and be lost before it falls."""
-        return self.hold_s, self.release_s
+    def policy(self) -> Policy:
+        """How steady what it sees must be."""
+        return Policy(self.hold_s, self.release_s, cooldown_s=self.cooldown_s)
 
 
 class Urgent(Steady):
@@ -162,9 +180,9 @@ class Urgent(Steady):
     urgent_hold_s: Hold = Field(2.0, description="Seconds for levels 2 and 1, if that is less than hold_s.")
 
     @property
-    def steadiness(self) -> tuple[float, ...]:
-        """Seconds a level must last before it counts, be lost before it falls, and last if it is urgent."""
-        return self.hold_s, self.release_s, self.urgent_hold_s
+    def policy(self) -> Policy:
+        """How steady what it sees must be."""
+        return Policy(self.hold_s, self.release_s, self.urgent_hold_s, self.cooldown_s)
 
 
 class CrowdRule(Steady, ZoneRule, ABC):

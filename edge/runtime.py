@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from threading import Event as Flag
 from threading import Thread
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -27,6 +28,7 @@ from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.opening import address, source_options
 from edge.pipeline import Pipeline
+from edge.precision import RuleVerdicts
 from edge.saver import Saver
 from edge.seen import gather
 from edge.sight import Sight
@@ -89,7 +91,12 @@ class Node:
         self._views = ViewStore(config.node.data_dir / VIEWS)
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._delivery = Delivery(
-            config, self._speaker, clock, told=self._told, set_profile=self._set_profile
+            config,
+            self._speaker,
+            clock,
+            told=self._told,
+            set_profile=self._set_profile,
+            judged=self._judge,
         )
         self._books = Books(config, self._speaker, clock)
         self._governor = Governor(config, self._readers, self._mailbox, clock)
@@ -147,6 +154,7 @@ class Node:
         tracker = Tracker(self.config.model.threshold)
         watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
         watch.attend = self._readers[camera.id].set_attention
+        watch.timezone = ZoneInfo(self.config.node.timezone)
         return watch
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -205,6 +213,10 @@ class Node:
         factor = self.config.surge.density_factor if profile == "surge" else 1.0
         for watch in self._watches.values():
             watch.set_density_factor(factor)
+
+    def _judge(self, verdicts: Sequence[RuleVerdicts]) -> None:
+        for id_, watch in self._watches.items():
+            watch.judge(one for one in verdicts if one.camera == id_)
 
     def _start_pipeline(self, stack: AsyncExitStack) -> None:
         self._pipeline = Pipeline(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.density import HeadMap
 from streams.flow import BlockFlow
+from streams.still import StillThing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,6 +19,7 @@ class Scene:
             has.
         heads: how many are where; None where they were not counted in this picture.
         motion: since the picture before; None where it was not measured.
+        things: what keeps still and was put there or taken away; None where nobody looks for that.
         luma: (180, 320) uint8 brightness of the whole picture; None where nobody asked for it.
     """
 
@@ -25,6 +27,7 @@ class Scene:
     heads: HeadMap | None = None
     motion: BlockFlow | None = None
     luma: NDArray[np.uint8] | None = None
+    things: tuple[StillThing, ...] | None = None
 
 
 UNKNOWN = Scene()

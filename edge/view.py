@@ -17,6 +17,7 @@ from edge.pressure import Noise
 from edge.site import Site
 from models.density import HeadMap
 from models.detections import Tracks
+from streams.still import StillThing
 
 MAX_BOXES = 64
 
@@ -41,6 +42,7 @@ class View:
         heads: how many are where in the picture, where that is known and nobody is placed on the ground.
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
+        things: what keeps still and was put there or taken away; None where that is not known now.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
     """
 
@@ -55,6 +57,7 @@ class View:
     density_factor: float = 1.0
     noise: Noise = UNKNOWN_NOISE
     person_px: HeightsPx | None = None
+    things: tuple[StillThing, ...] | None = None
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
     _members: dict[str, Rows] = field(default_factory=dict)
     _people: dict[str, People] = field(default_factory=dict)

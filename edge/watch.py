@@ -1,7 +1,7 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,12 @@ from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
 from edge.observation import Observation
 from edge.people import People
+from edge.precision import RuleVerdicts
 from edge.scene import UNKNOWN, Scene
 from edge.site import Site
 from edge.steadiness import MOVED, Steadiness
+from edge.stills import Stills
+from edge.strictness import strictness
 from edge.view_store import ViewStore
 from models.detections import Detections
 from models.detector import Detector
@@ -44,6 +47,7 @@ class CameraWatch:
         open_incidents: as `kind/zone`, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
+        timezone: of the place, for schedules; None where a picture's time of day means nothing, as in a clip.
         known: (n, 4) boxes of who or what was there at the last look, fractions of the picture.
         seen_mono_s: host time of the last analysed picture; None before the first.
     """
@@ -64,6 +68,7 @@ class CameraWatch:
         self.unavailable: dict[str, str] = {}
         self.open_incidents: tuple[str, ...] = ()
         self.attend: Callable[[bool], None] = lambda _: None
+        self.timezone: tzinfo | None = None
         self.seen_mono_s: float | None = None
         self.known: NDArray[np.float32] = np.zeros((0, 4), np.float32)
         self._context = context
@@ -73,6 +78,7 @@ class CameraWatch:
         self._steadiness: Steadiness | None = None
         if self.site.ground is not None:
             self._steadiness = Steadiness(camera, self.site, views)
+        self._stills = Stills(camera, detector.class_names)
         self._incidents = Incidents(camera.id, policies(camera), new_id)
         self._rate = RateMeter()
         self._looks = 0
@@ -96,7 +102,9 @@ class CameraWatch:
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
         moved = self._look_around(scene, pts_s)
-        look = self._analysis.update(tracks, pts_s, scene)
+        scene = self._stills.look(scene, detections, pts_s)
+        local = utc.astimezone(self.timezone) if self.timezone is not None else None
+        look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
         self.people = look.people
         self.unavailable = dict(look.unavailable)
@@ -114,14 +122,14 @@ class CameraWatch:
         return self._analysis.dense
 
     def checks_view(self, pts_s: float) -> bool:
-        """Whether the picture's brightness is wanted, to see if the camera was moved."""
-        return self._steadiness is not None and self._steadiness.due(pts_s)
+        """Whether the picture's brightness is wanted, to see what keeps still, or if the camera was moved."""
+        return self._stills.due(pts_s) or (self._steadiness is not None and self._steadiness.due(pts_s))
 
     def _look_around(self, scene: Scene, pts_s: float) -> list[Observation]:
         """Whether the camera looks where it was calibrated to; while it does not, there is no ground."""
         if self._steadiness is None:
             return []
-        if scene.luma is not None:
+        if scene.luma is not None and self._steadiness.due(pts_s):
             self._steadiness.look(scene.luma, pts_s, self.known)
             self._analysis.ground_lost = MOVED if self._steadiness.moved is not None else None
         return [self._steadiness.observation()]
@@ -129,6 +137,20 @@ class CameraWatch:
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""
         self._analysis.density_factor = factor
+
+    def judge(self, verdicts: Iterable[RuleVerdicts]) -> None:
+        """Make rules whose alarms were found false ask for more, within their bounds; safe from any thread.
+
+        Args:
+            verdicts: of this camera's rules.
+        """
+        bounds = {f"{rule.kind}/{rule.subject}": rule for rule in self.camera.rules}
+        for one in verdicts:
+            rule = bounds.get(one.rule)
+            if rule is not None:
+                factor = strictness(one.true, one.false, rule.strictest)
+                self._analysis.set_strictness(one.rule, factor)
+                self._incidents.set_strictness((rule.kind, rule.subject), factor)
 
     @property
     def attention(self) -> bool:

@@ -25,6 +25,10 @@ def add(app: typer.Typer) -> None:
                 "500 people leave a stadium at once",
                 "sharpeyes simulate evacuation --people 500 --seconds 120 --out out.mp4 --truth out.json",
             ),
+            (
+                "a camera that is covered in the rain",
+                "sharpeyes simulate walk --weather rain --fault covered:spray@10-20 --out covered.mp4",
+            ),
             ("as a camera on the network, until Ctrl-C", "sharpeyes simulate walk --rtsp 8554"),
         )
     )(simulate)
@@ -34,7 +38,8 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     scenario: Annotated[
         str,
         typer.Argument(
-            help="walk, quiet, intrusion, line, crowding, counterflow, surge, bottleneck or evacuation.",
+            help="walk, quiet, intrusion, line, fall, distractors, crowding, counterflow, surge, bottleneck "
+            "or evacuation.",
             metavar="SCENARIO",
         ),
     ],
@@ -56,6 +61,20 @@ def simulate(  # noqa: PLR0913 - one parameter an option
         int | None,
         typer.Option(help="How many, up to 500: passers-by, or the crowd. Default: the scenario's own."),
     ] = None,
+    weather: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND[@S-S],...",
+            help="rain, trees, shadows, headlights, insects or changing. Default: the scenario's own.",
+        ),
+    ] = "",
+    fault: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND[@S-S],...",
+            help="What is wrong with the camera: freeze, dark, blurred, covered, moved, noise or loss.",
+        ),
+    ] = "",
     rtsp: Annotated[
         int | None,
         typer.Option(min=0, max=65535, metavar="PORT", help="Serve over RTSP (GStreamer); 0: any port."),
@@ -71,7 +90,7 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     if truth is not None and out is None:
         raise CommandError("--truth goes with --out: a stream has no end to be told of", USAGE)
     home = place or known(SCENARIOS, scenario, "scenario").home
-    spec = SceneSpec(scenario, home, seed, parse_size(size), fps, seconds, people)
+    spec = SceneSpec(scenario, home, seed, parse_size(size), fps, seconds, people, weather, fault)
     if out is not None:
         simulation.clip(spec, out, truth)
     elif rtsp is not None:

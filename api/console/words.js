@@ -74,6 +74,7 @@ const TYPES = {
   "hazard.wrongway": ["Wrong way", "逆行"],
   "hazard.fall": ["Fall", "跌倒"],
   "hazard.abandoned": ["Object left", "遗留物"],
+  "hazard.removed": ["Object taken away", "物品移除"],
   "hazard.obstruction": ["Exit obstructed", "通道占用"],
   "hazard.forbidden_object": ["Forbidden object", "禁入物品"],
   "hazard.fire": ["Fire or smoke", "火情烟雾"],

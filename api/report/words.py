@@ -49,6 +49,9 @@ KINDS: Mapping[str, Words] = {
     "hazard.wrongway": Words("Wrong way", "逆行"),
     "hazard.fall": Words("Fall", "跌倒"),
     "hazard.abandoned": Words("Object left", "遗留物"),
+    "hazard.removed": Words("Object taken away", "物品移除"),
+    "hazard.forbidden_object": Words("Object not allowed here", "违禁物品"),
+    "hazard.fire": Words("Fire or smoke", "烟火"),
     "hazard.obstruction": Words("Exit obstructed", "通道占用"),
     "camera.moved": Words("Camera moved", "摄像机移位"),
 }

@@ -10,7 +10,6 @@ from edge.errors import SiteError
 from edge.flow import CAPACITY_PER_M_MIN, WINDOW_S, Flow, FlowState, Section, around, step_flow
 from edge.observation import Observation
 from edge.rule_base import (
-    RuleSection,
     Setting,
     Severity,
     Steady,
@@ -26,7 +25,7 @@ from edge.site import Site
 from edge.view import View
 
 
-class FlowRule(Steady, RuleSection):
+class FlowRule(Steady):
     """`crowd.flow`: persons per metre and minute through a line, against what it can take.
 
     82 persons per metre and minute on the level is the Green Guide's rate and Fruin's highest walkway flow;

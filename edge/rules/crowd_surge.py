@@ -9,7 +9,6 @@ from edge.crowd import level_of, most_severe
 from edge.errors import SiteError
 from edge.observation import Observation
 from edge.rule_base import (
-    RuleSection,
     Setting,
     Severity,
     Steady,
@@ -32,7 +31,7 @@ _RISE_SHARE = 0.2
 """So much more than before must run."""
 
 
-class SurgeRule(Steady, RuleSection):
+class SurgeRule(Steady):
     """`crowd.surge`: many people suddenly run or scatter, in a zone or the whole view.
 
     Free walking is 1.34 m/s with a deviation of 0.26 (Weidmann 1993); people begin to run at 2.0 to 2.2 m/s.

@@ -2,73 +2,13 @@
 
 from typing import Literal
 
-import numpy as np
-from pydantic import Field
-
-from edge.hazards import Presence, step_presence
-from edge.observation import Observation
-from edge.rule_base import Setting, Watcher, ZoneRule, counted
-from edge.sections import Hold, Level
-from edge.view import View
+from edge.presence_rule import PresenceRule
 
 
-class IntrusionRule(ZoneRule):
+class IntrusionRule(PresenceRule):
     """`hazard.intrusion`: somebody stands in a zone where nobody may be."""
 
-    FLOOR_FPS = 1.0  # the shortest presence that usually counts lasts a second
-
     kind: Literal["hazard.intrusion"]
-    classes: tuple[str, ...] = Field(("person",), min_length=1, description="Object classes that count.")
-    level: Level = Field(2, description="Severity.")
-    min_presence_s: Hold = Field(1.0, description="Seconds inside before it counts.")
-    release_s: Hold = Field(5.0, description="Seconds of emptiness before the incident ends.")
-
-    @property
-    def steadiness(self) -> tuple[float, ...]:
-        """It begins at once: `min_presence_s` has been waited for."""
-        return 0.0, self.release_s
-
-    def watch(self, setting: Setting) -> Watcher:
-        """What looks for this rule."""
-        return _Intrusion(self, setting)
 
 
 RULE = IntrusionRule
-
-
-class _Intrusion(Watcher):
-    def __init__(self, rule: IntrusionRule, setting: Setting) -> None:
-        self._rule = rule
-        self._counted = counted(rule.classes, setting)
-        self._presence = Presence()
-
-    def step(self, view: View) -> list[Observation]:
-        rule = self._rule
-        here = view.inside[rule.zone] & self._counted[view.tracks.labels]
-        self._presence, seconds = step_presence(self._presence, view.keys, here, view.pts_s)
-        # Times of pictures are sums of floats: a second made of five fifths must count as one.
-        rows = np.flatnonzero(seconds >= rule.min_presence_s - 1e-6)
-        if not len(rows):
-            # Somebody who has just come, or whose track has just been found again, begins nothing, but the
-            # zone is not empty either: what has begun goes on.
-            passing = np.flatnonzero(here)
-            calm = Observation(
-                rule.kind,
-                rule.zone,
-                None,
-                {"count": float(len(passing)), "presence_s": 0.0},
-                boxes=view.boxes(passing),
-                sustains=rule.level if len(passing) else None,
-                yardstick="count",
-            )
-            return [calm]
-        troubled = Observation(
-            rule.kind,
-            rule.zone,
-            rule.level,
-            {"count": float(len(rows)), "presence_s": round(float(seconds[rows].max()), 2)},
-            confidence=view.surest(rows),
-            boxes=view.boxes(rows),
-            yardstick="count",
-        )
-        return [troubled]

@@ -36,6 +36,9 @@ class LineRule(RuleSection):
 
 RULE = LineRule
 
+_SUREST = 0.6
+"""No verdict makes a line ask for a higher score: at most half of the people reach it."""
+
 
 class _Line(Watcher):
     def __init__(self, rule: LineRule, setting: Setting) -> None:
@@ -53,7 +56,7 @@ class _Line(Watcher):
             self._crossings,
             view.keys[rows],
             tracks.xyxy[rows],
-            tracks.scores[rows] >= SURE,
+            tracks.scores[rows] >= min(SURE * self.strictness, _SUREST),
             self._ends,
             view.pts_s,
         )

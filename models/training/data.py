@@ -44,11 +44,15 @@ def load(folder: Path) -> list[Sample]:
     return samples
 
 
+def single(points: Points, gap: float) -> NDArray[np.bool_]:
+    """Which of (n, 2) points in pixels are not nearer than `gap` pixels to an earlier one: (n,)."""
+    near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
+    return np.asarray(~np.tril(near, -1).any(axis=1), np.bool_)
+
+
 def apart(sample: Sample, gap: float) -> Sample:
     """The same without the points that are nearer than `gap` pixels to an earlier one."""
-    points = sample.points
-    near = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) < gap
-    return replace(sample, points=points[~np.tril(near, -1).any(axis=1)])
+    return replace(sample, points=sample.points[single(sample.points, gap)])
 
 
 def input_size(width: int, height: int, long_side: int = LONG_SIDE) -> tuple[int, int]:
@@ -151,10 +155,16 @@ def disturb(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Im
 
 
 def mosaic(
-    first: tuple[Image, Points], second: tuple[Image, Points], rng: np.random.Generator
+    first: tuple[Image, Points],
+    second: tuple[Image, Points],
+    rng: np.random.Generator,
+    axis: int | None = None,
 ) -> tuple[Image, Points]:
-    """Part of one crop beside part of another; both (h, w, 3) pixels, cut at a multiple of 16."""
-    axis = int(rng.integers(2))
+    """Part of one picture and part of another; both (h, w, 3) pixels, cut at a multiple of 16.
+
+    `axis`: 0 puts them side by side, 1 one above the other, None either.
+    """
+    axis = int(rng.integers(2)) if axis is None else axis
     side = first[0].shape[1 - axis]
     edge = int(rng.integers(side // 64, side // 16 - side // 64)) * 16
     image = first[0].copy()

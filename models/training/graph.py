@@ -40,6 +40,8 @@ class _Writer(fx.Interpreter):
             return self.node(
                 "MaxPool", args[0], kernel_shape=[side] * 2, strides=[stride] * 2, pads=[pad] * 4
             )
+        if isinstance(module, nn.Dropout2d):  # nothing is left out but in training
+            return str(args[0])
         raise TypeError(f"{target}: cannot write a {type(module).__name__}")
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -103,6 +105,15 @@ def to_onnx(net: Counter) -> onnx.ModelProto:
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     onnx.checker.check_model(onnx.shape_inference.infer_shapes(model, strict_mode=True), full_check=True)
     return model
+
+
+def scale(model: onnx.ModelProto, gain: float) -> None:
+    """Have every prediction of `to_onnx`'s model multiplied by the factor `gain`, in place."""
+    squeeze = next(node for node in model.graph.node if node.op_type == "Squeeze")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(gain, np.float32), "gain"))
+    product = helper.make_node("Mul", [squeeze.input[0], "gain"], ["scaled"], name="scaled")
+    model.graph.node.insert(list(model.graph.node).index(squeeze), product)
+    squeeze.input[0] = "scaled"
 
 
 def last_convolution(model: onnx.ModelProto) -> str:

@@ -28,6 +28,10 @@ NANODET_SLOPE = 0.1
 """Of the leaky ReLU that the backbone's weights were trained with; training takes it to 0."""
 
 
+DROP = 0.1
+"""Share of the joined channels that are left out at a time while training."""
+
+
 class Rectifier(nn.Module):
     """A ReLU whose slope for negative values can be changed: `slope` is 0 for the plain one."""
 
@@ -101,6 +105,7 @@ class Counter(nn.Module):
         self.side2 = nn.Conv2d(128, neck, 1)
         self.side3 = nn.Conv2d(256, neck, 1)
         self.join = Rectifier()
+        self.drop = nn.Dropout2d(DROP)
         self.head = Conv(neck, neck)
         self.out = nn.Conv2d(neck, 2, 1)
         with torch.no_grad():
@@ -120,7 +125,7 @@ class Counter(nn.Module):
         fine = self.stage2(x)
         coarse = self.side3(self.stage3(fine))
         joined = self.side2(fine) + functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
-        return self.out(self.head(self.join(joined)))
+        return self.out(self.head(self.drop(self.join(joined))))
 
     def set_slope(self, slope: float) -> None:
         """Bend the backbone's rectifiers; the head's stay plain."""

@@ -1,7 +1,7 @@
 """Bodies: clothed shapes around a pose, as balls in space whose convex hulls are the parts."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.sim import gait
+from streams.sim.postures import POSTURE_POSES, Bent, bent
 
 Vector = NDArray[np.float64]
 Ball = tuple[Vector, float]
@@ -17,13 +18,15 @@ MATERIALS = ("nothing", "skin", "hair", "top", "bottom", "shoes", "bag", "shirt"
 SKIN, HAIR, TOP, BOTTOM, SHOES, BAG, SHIRT = range(1, 8)
 
 PHASES = 16
-"""Poses 0 to 15 are phases of a stride; the ways of standing follow."""
-POSES = PHASES + gait.STANDING_KINDS
+"""Poses 0 to 15 are phases of a stride; the ways of standing follow, then postures."""
+POSTURES_FROM = PHASES + gait.STANDING_KINDS
+"""After the ways of standing come the postures of who is not upright."""
+POSES = POSTURES_FROM + POSTURE_POSES
 
 Build = Literal["trousers", "coat", "skirt", "backpack", "bag", "hood"]
 BUILDS: tuple[Build, ...] = ("trousers", "coat", "skirt", "backpack", "bag", "hood")
 
-FRONT, LEFT = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
+FRONT, LEFT, UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 NEARER = 0.12
 """Clothes over a limb are sorted as if so much nearer, in body heights, on the side that is seen."""
 
@@ -85,6 +88,8 @@ def body(build: Build, pose: int) -> Body:
     """A body in one of `POSES` poses."""
     if not 0 <= pose < POSES:
         raise ValueError(f"pose must be 0 to {POSES - 1}, got {pose}")
+    if pose >= POSTURES_FROM:
+        return Body.of(_bent_parts(bent(pose - POSTURES_FROM), build))
     joints = gait.walking(2 * math.pi * pose / PHASES) if pose < PHASES else gait.standing(pose - PHASES)
     base = (joints.left.hip + joints.right.hip) / 2
     up = np.array([math.sin(joints.lean), 0.0, math.cos(joints.lean)])
@@ -92,6 +97,37 @@ def body(build: Build, pose: int) -> Body:
     for side in (joints.left, joints.right):
         parts += _limbs(side, build)
     return Body.of(parts)
+
+
+def _bent_parts(joints: Bent, build: Build) -> list[Part]:
+    """The trunk leans on the hips, then all turns over; the hips stay above the ground point."""
+    base = (joints.left.hip + joints.right.hip) / 2
+    limbs = [_limbs(side, build) for side in (joints.left, joints.right)]
+    upper = [
+        *_trunk(base, UP, build),
+        *_head(base, UP, build),
+        *(part for side in limbs for part in side[3:]),
+    ]
+    lower = [*_below(joints, base, build), *(part for side in limbs for part in side[:3])]
+    lean, over = _turn(joints.lean, 0.0), _turn(joints.pitch, joints.roll)
+    turned = [
+        replace(part, centres=(part.centres - base) @ matrix.T)
+        for parts, matrix in ((upper, over @ lean), (lower, over))
+        for part in parts
+    ]
+    low = min(float((part.centres[:, 2] - part.radii).min()) for part in turned)
+    return [replace(part, centres=part.centres - (0.0, 0.0, low)) for part in turned]
+
+
+def _turn(pitch: float, roll: float) -> Vector:
+    """(3, 3) rotation forward, then to the left."""
+    forward = np.array(
+        [[math.cos(pitch), 0.0, math.sin(pitch)], [0.0, 1.0, 0.0], [-math.sin(pitch), 0.0, math.cos(pitch)]]
+    )
+    aside = np.array(
+        [[1.0, 0.0, 0.0], [0.0, math.cos(roll), math.sin(roll)], [0.0, -math.sin(roll), math.cos(roll)]]
+    )
+    return np.asarray(aside @ forward, np.float64)
 
 
 def _part(material: int, shade: int, *balls: Ball, over: bool = False) -> Part:
@@ -139,7 +175,7 @@ def _trunk(base: Vector, up: Vector, build: Build) -> list[Part]:
     return parts
 
 
-def _below(joints: gait.Pose, base: Vector, build: Build) -> list[Part]:
+def _below(joints: gait.Pose | Bent, base: Vector, build: Build) -> list[Part]:
     """Trousers' seat, a coat's tails, or a skirt."""
     hips = [(base + LEFT * sign * 0.05, 0.053) for sign in (1.0, -1.0)]
     if build not in ("coat", "skirt"):

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from streams.errors import SourceUrlError
 from streams.sim.camera import Camera, Points
 from streams.sim.chronicle import Chronicle
 from streams.sim.crowds import Look
-from streams.sim.encode import EncoderOptions, configure, video_frame
+from streams.sim.encode import TIME_BASE, EncoderOptions, carried, configure, video_frame
+from streams.sim.faults import Uplink, fault_events
+from streams.sim.lens import Lens
 from streams.sim.marshal import Marshal
-from streams.sim.render import Renderer, Shot
+from streams.sim.postures import POSTURES
+from streams.sim.render import Shot
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
 from streams.sim.truth import (
@@ -80,21 +85,21 @@ def write_clip(
     scene.observe(witness)
     scene.observe(chronicle)
     scene.observe_things(marshal)
-    renderer = Renderer(spec.where, spec.seed, spec.size)
+    lens = Lens(spec)
     frames = []
     with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264")
         configure(stream.codec_context, options)
         for done in range(count):
             moment = scene.at(done / spec.fps)
-            shot = renderer.shoot(moment, visibility=True)
+            shot = lens.shoot(moment, visibility=True)
             frames.append(_frame(moment, shot, spec.size))
-            container.mux(stream.encode(video_frame(shot.yuv, moment.time_s)))
+            _mux(container, stream.encode(video_frame(shot.yuv, moment.time_s)), lens.uplink)
             if progress is not None:
                 progress(done + 1, count)
-        container.mux(stream.encode(None))
+        _mux(container, stream.encode(None), lens.uplink)
     end_s = (count - 1) / spec.fps
-    truth = _truth(spec, renderer.camera, frames, _in_order(witness, marshal, end_s))
+    truth = _truth(spec, lens.camera, frames, _events(spec, witness, marshal, end_s))
     truth = replace(
         truth,
         looks=chronicle.looks(end_s),
@@ -119,7 +124,22 @@ def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
     scene.observe_things(marshal)
     end_s = (spec.pictures - 1) / spec.fps
     scene.at(end_s)
-    return _in_order(witness, marshal, end_s)
+    return _events(spec, witness, marshal, end_s)
+
+
+def _events(spec: SceneSpec, witness: Witness, marshal: Marshal, end_s: float) -> tuple[TruthEvent, ...]:
+    """What happened before the camera, and to it."""
+    events = (*witness.events(end_s), *marshal.events(end_s), *fault_events(spec.faults, end_s))
+    return tuple(sorted(events, key=lambda event: (event.begin_s, event.kind)))
+
+
+def _mux(container: OutputContainer, packets: "list[av.Packet[av.VideoStream]]", uplink: Uplink) -> None:
+    """Write what the line to the camera leaves of packets."""
+    for packet in packets:
+        time_s = float((packet.pts or 0) * TIME_BASE)
+        arrived = packet if uplink.sound else carried(packet, partial(uplink.carry, time_s=time_s))
+        if arrived is not None:
+            container.mux(arrived)
 
 
 def crowd_truth(spec: SceneSpec) -> CrowdTruth:
@@ -149,7 +169,9 @@ def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
         if box[0] < box[2] and box[1] < box[3]:
             ground, velocity = (_rounded(of[one.row], 3) for of in (moment.ground, moment.velocity))
             number = int(moment.number[one.row])
-            people.append(TruthPerson(number, ground, box, round(visible, 3), velocity))
+            kind = int(moment.posture[one.row])
+            posture = POSTURES[kind] if kind else None
+            people.append(TruthPerson(number, ground, box, round(visible, 3), velocity, posture))
     return TruthFrame(
         round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)), _things(shot, size)
     )

@@ -5,6 +5,7 @@ Frame: x forward from the middle, y to the left, z up from the ground.
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from streams.sim.solid import Colour, Part, Solid, hull
 
@@ -19,7 +20,7 @@ Spot = tuple[float, float, float]
 
 
 def _tube(radius: float, colour: Colour, *spots: Spot, gloss: float = 0.0) -> Iterator[Part]:
-    for start, end in zip(spots, spots[1:], strict=False):
+    for start, end in pairwise(spots):
         yield hull([(*start, radius), (*end, radius)], colour, gloss)
 
 

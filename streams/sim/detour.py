@@ -57,7 +57,7 @@ def around(position: Points, target: Points, rectangles: Rectangles) -> Points:
 
 
 def rays(eye: Points, points: Points, rectangle: NDArray[np.float64], margin_m: float) -> NDArray[np.float64]:
-    """(n,) share of the way from `eye` to each of (n, 2) points, or beyond, at which it enters; else infinite."""
+    """(n,) share of the way from `eye` to (n, 2) points, or beyond, at which it enters; else infinite."""
     far = eye + (points - eye) * 100.0
     return _entry(np.repeat(eye[None], len(points), axis=0), far, rectangle, margin_m) * 100.0
 

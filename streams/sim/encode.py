@@ -1,8 +1,9 @@
 """H.264 as cameras make it: variable bit rate, no B-frames, parameter sets with every keyframe."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -73,6 +74,22 @@ def video_frame(yuv: NDArray[np.uint8], pts_s: float) -> av.VideoFrame:
     frame.pts = round(pts_s / TIME_BASE)
     frame.time_base = TIME_BASE
     return frame
+
+
+def carried(
+    packet: "av.Packet[av.VideoStream]", carry: Callable[[bytes], bytes | None]
+) -> "av.Packet[av.VideoStream] | None":
+    """The packet as a network delivers it that makes so much of its bytes; None if it got lost."""
+    sent = bytes(packet)
+    arrived = carry(sent)
+    if arrived is None or arrived is sent:
+        return None if arrived is None else packet
+    other = cast("av.Packet[av.VideoStream]", av.Packet(arrived))
+    other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
+    other.duration, other.is_keyframe = packet.duration, packet.is_keyframe
+    if packet.stream is not None:
+        other.stream = packet.stream
+    return other
 
 
 class Encoder:

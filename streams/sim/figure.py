@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.sim.body import NEARER, PHASES, Body, Build, body
+from streams.sim.body import NEARER, PHASES, POSTURES_FROM, Body, Build, body
 
 SHADES = 16
 """Degrees of light per material; an index is material * SHADES + shade."""
@@ -26,6 +26,9 @@ MARGIN_PX = 8
 """Clear pixels around a figure, for scaling to fade into."""
 SHADOW_STEP = 4
 """Shadows are soft: every fourth pixel is enough for them."""
+
+_ROOM, _ROOM_TO_LIE = (1.2, 1.65, 0.6, 1.3), (2.0, 2.1, 1.0, 1.25)
+"""In body heights: width and height of what a figure is drawn on, and the ground point in it."""
 
 _ROUND = np.arange(10) * (2 * np.pi / 10)
 _CIRCLE = np.stack((np.cos(_ROUND), np.sin(_ROUND)), axis=1)
@@ -104,10 +107,11 @@ def figure(view: View) -> Figure:
 
     shape, size = body(view.build, view.pose), LARGE_SIZE if view.large else SIZE
     depths = np.add.reduceat(shape.centres @ into, shape.starts) / shape.counts - NEARER * shape.over
-    origin = np.array([0.6, 1.3]) * size
+    width, height, *from_corner = _ROOM if view.pose < POSTURES_FROM else _ROOM_TO_LIE
+    origin = np.array(from_corner) * size
     flat = (shape.centres @ screen.T) * size + origin
     layers = _layers(flat[:, None] + _CIRCLE * (shape.radii * size)[:, None, None], shape)
-    picture = np.zeros((int(1.65 * size), int(1.2 * size)), np.uint8)
+    picture = np.zeros((int(height * size), int(width * size)), np.uint8)
     starts, counts = shape.starts * len(_CIRCLE), shape.counts * len(_CIRCLE)
     for part in np.argsort(depths)[::-1].tolist():
         span = slice(starts[part], starts[part] + counts[part])

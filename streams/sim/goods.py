@@ -4,6 +4,7 @@ Frame: x forward from the middle, y to the left, z up from the ground.
 """
 
 import math
+from itertools import pairwise
 
 from streams.sim.solid import Colour, Part, Solid, face, hull
 
@@ -19,14 +20,13 @@ def bag(paint: Colour) -> Solid:
     ]
     dark: Colour = (0.6 * paint[0], 0.6 * paint[1], 0.6 * paint[2])
     parts = [hull(body, paint)]
-    parts += [hull([(sx * 0.12, sy * 0.165, 0.06, 0.015), (sx * 0.12, sy * 0.1, 0.33, 0.015)], dark, 0.0, 0.15)
-              for sx in (1, -1) for sy in (1, -1)]  # fmt: skip
+    for sx, sy in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        strap = [(sx * 0.12, sy * 0.165, 0.06, 0.015), (sx * 0.12, sy * 0.1, 0.33, 0.015)]
+        parts.append(hull(strap, dark, 0.0, 0.15))
     parts.append(hull([(-0.22, 0.0, 0.335, 0.012), (0.22, 0.0, 0.335, 0.012)], _BLACK, 0.0, 0.1))
     for side in (0.07, -0.07):
         arc = [(0.12 * math.cos(a), side, 0.32 + 0.14 * math.sin(a)) for a in (0.0, 0.7, 1.57, 2.44, 3.14)]
-        parts += [
-            hull([(*one, 0.013), (*other, 0.013)], dark) for one, other in zip(arc, arc[1:], strict=False)
-        ]
+        parts += [hull([(*one, 0.013), (*other, 0.013)], dark) for one, other in pairwise(arc)]
     return Solid.of(parts)
 
 

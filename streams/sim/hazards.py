@@ -48,6 +48,12 @@ class Act:
     scripts: Callable[[Stage], tuple[Script, ...]]
     shunned: bool = False
 
+    def begin(self, passing: Stage, acts: Stage) -> tuple[Script, ...]:
+        """The scripts, having kept the passers-by of the stage `passing` away."""
+        if self.shunned:
+            passing.shun(passing.place.zone_for(self.use))
+        return self.scripts(acts)
+
 
 def against_the_way(stage: Stage) -> Script:
     """Most go the allowed way, some linger; every half minute or so one goes or rides against it."""
@@ -76,7 +82,7 @@ def _through(stage: Stage, *, against: bool, cycling: bool) -> None:
         stops = (Stop(_point(first)), Stop(_point(last)), Stop(way_out))
         stage.drive("bicycle", way_in, *stops, speed=float(stage.rng.uniform(2.2, 3.0)), ridden=True)
         return
-    middle_stop = ()
+    middle_stop: tuple[Stop, ...] = ()
     if not against and stage.rng.random() < 0.2:
         spot = first + (last - first) * float(stage.rng.uniform(0.3, 0.7))
         middle_stop = (Stop(_point(spot), wait_s=float(stage.rng.uniform(3.0, 8.0))),)
@@ -142,9 +148,9 @@ def _put_and_take(stage: Stage, zone: Zone) -> Script:
     person, number = brought
     yield stay_s - 0.6
     thing = stage.traffic.get(number)
-    if thing is not None and stage.whereabouts(person) is not None:
+    if thing is not None and stage.where(person) is not None:
         stage.traffic.pick_up(number, person, *_HELD[thing.kind])
-        while stage.whereabouts(person) is not None:
+        while stage.where(person) is not None:
             yield 0.4
 
 
@@ -162,14 +168,15 @@ def _fetch(stage: Stage, number: int) -> Script:
     yield 0.8
     offset, up_m = _HELD[thing.kind]
     stage.traffic.pick_up(number, person, offset, up_m)
-    while stage.whereabouts(person) is not None:
+    while stage.where(person) is not None:
         yield 0.4
 
 
 def taking_things(stage: Stage) -> Script:
     """Two things stand there from the beginning; one is taken away, before the other people only stand."""
     zone = stage.place.zone_for("watched")
-    numbers, spots = [], []
+    numbers: list[int] = []
+    spots: list[Point] = []
     while len(numbers) < 2:
         spot = stage.point_in(zone.corners, 0.9)
         if all(np.hypot(*np.subtract(spot, other)) > 2.5 for other in spots):
@@ -278,7 +285,7 @@ def _push_in(stage: Stage, zone: Zone, kind: Kind) -> Script:
     forward, left = _HELD[kind][0]
     # The cycle on the side of the camera, as whoever pushes would hide most of it.
     stage.carry(kind, person, (forward, -left if start[0] < 0.0 else left))
-    while stage.whereabouts(person) is not None:
+    while stage.where(person) is not None:
         yield 0.4
 
 
@@ -322,8 +329,8 @@ def run(stage: Stage) -> None:
 
 def _arrival(stage: Stage, person: int) -> Generator[float, None, bool]:
     """Wait until somebody stands at a stop; false if they leave before."""
-    while (where := stage.whereabouts(person)) is not None:
-        if where[1]:
+    while stage.where(person) is not None:
+        if stage.waits(person):
             return True
         yield 0.2
     return False

@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.sim import gait
-from streams.sim.body import PHASES
+from streams.sim.body import PHASES, POSTURES_FROM
 from streams.sim.camera import Camera, Points
 from streams.sim.figure import FACINGS, MARGIN_PX, PITCH_STEP_DEG, SHADOW_STEP, Figure, View, figure
 from streams.sim.light import Light
+from streams.sim.postures import FIRST_FALL, FIRST_RISE, LAST_FALL, posture_pose
 from streams.sim.scene import Moment
 from streams.sim.wardrobe import Outfit
 
@@ -19,6 +20,8 @@ STANDS_BELOW_M_S = 0.22
 SHARPNESS = 1.1
 """A figure has at least so many pixels per picture pixel, so that scaling down smooths it."""
 LARGE_FROM_PX = 210.0
+_THICKNESS = 0.06
+"""How high the middle of who lies is, in body heights."""
 LEAN_FROM = 0.1
 """People lean outwards in a wide picture's perspective; less than this, pixel per pixel, is not worth it."""
 LEAN_GRAIN = 64.0
@@ -98,7 +101,8 @@ def lay_out(moment: Moment, outfits: list[Outfit], sight: Sight) -> list[Placed]
     if not len(moment):
         return []
     camera, size = sight.camera, np.array(sight.size)
-    heights = np.array([clothes.height_m for clothes in outfits])
+    heights = np.array([clothes.height_m for clothes in outfits]) * moment.stature
+    low = _low(moment)
     feet = camera.project(moment.ground) * size
     upright = camera.project(np.column_stack((moment.ground, heights))) * size - feet
     depth = camera.depth(moment.ground)
@@ -117,11 +121,13 @@ def lay_out(moment: Moment, outfits: list[Outfit], sight: Sight) -> list[Placed]
     girth = np.array([outfits[row].girth for row in rows])
     flip = np.array([-1.0 if view.mirrored else 1.0 for view in views])
     places = _places(figures, feet[rows], scale, girth, flip)
-    lean = upright[rows, 0] / -upright[rows, 1]
+    # What lies is as long as it is deep in the picture, not high: it leans with nothing.
+    lean = upright[rows, 0] / -upright[rows, 1] * (1.0 - low[rows])
     lean = np.where(np.abs(lean) < LEAN_FROM, 0.0, np.rint(lean * LEAN_GRAIN) / LEAN_GRAIN).tolist()
     shadows = _shadows(
         figures, feet[rows], _falls(moment.ground[rows], feet[rows], heights[rows], sight), flip
     )
+    shadows = _laid_down(shadows, figures, feet[rows], scale, low[rows])
     shadow_boxes = _boxes(figures, shadows)
     placed = [
         Placed(
@@ -143,11 +149,12 @@ def _views(
     """What each of `rows` shows of itself; `tall` is everybody's height in picture pixels."""
     towards = moment.ground - np.array(sight.camera.position_m)
     distance = np.hypot(towards[:, 0], towards[:, 1])
-    pitch = np.degrees(np.arctan2(sight.camera.height_m - 0.5 * gait.STATURE_M, distance))
+    middle = 0.5 * gait.STATURE_M * (1.0 - 0.8 * _low(moment))
+    pitch = np.degrees(np.arctan2(sight.camera.height_m - middle, distance))
     facing = moment.heading - np.arctan2(towards[:, 1], towards[:, 0])
     facings = np.rint(facing * FACINGS / (2 * np.pi)).astype(int) % FACINGS
     pitches = np.clip(np.rint(pitch / PITCH_STEP_DEG), 0, 7).astype(int)
-    poses = _poses(moment, np.array([clothes.height_m for clothes in outfits]))
+    poses = _poses(moment, np.array([clothes.height_m for clothes in outfits]) * moment.stature)
     return [
         View(outfits[r].build, int(poses[r]), int(facings[r]), int(pitches[r]), bool(tall[r] > LARGE_FROM_PX))
         for r in rows
@@ -160,7 +167,17 @@ def _poses(moment: Moment, heights: NDArray[np.float64]) -> NDArray[np.intp]:
     # Who stands shifts about now and then, each at their own time.
     fidget = ((moment.time_s + moment.number * 3.7) // 7.0).astype(int)
     standing = PHASES + (moment.number * 5 + fidget) % gait.STANDING_KINDS
-    return np.asarray(np.where(moment.speed < STANDS_BELOW_M_S, standing, walking), np.intp)
+    poses = np.where(moment.speed < STANDS_BELOW_M_S, standing, walking)
+    for row in np.flatnonzero(moment.posture > 0):
+        kind, number = int(moment.posture[row]), int(moment.number[row])
+        poses[row] = POSTURES_FROM + posture_pose(kind, float(moment.progress[row]), number)
+    return np.asarray(poses, np.intp)
+
+
+def _low(moment: Moment) -> NDArray[np.float64]:
+    """(n,) how far everybody lies, 0 to 1; who sits or kneels does not."""
+    lies = (moment.posture >= FIRST_FALL) & (moment.posture <= LAST_FALL) | (moment.posture >= FIRST_RISE)
+    return np.where(lies, moment.progress, 0.0)
 
 
 def _falls(ground: Points, feet: Points, heights: NDArray[np.float64], sight: Sight) -> NDArray[np.float64]:
@@ -197,6 +214,25 @@ def _shadows(
     axes = np.stack((falls[:, 0] * flip[:, None], -falls[:, 1]), axis=2) * per_pixel[:, None, None]
     shift = feet[..., None] - axes @ (_anchors(figures) / SHADOW_STEP)[..., None]
     return np.concatenate((axes, shift), axis=2)
+
+
+def _laid_down(
+    shadows: NDArray[np.float64],
+    figures: list[Figure],
+    feet: Points,
+    scale: NDArray[np.float64],
+    low: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(n, 2, 3) matrices: who lies has a narrow shadow beside the body, not one as long as of who stands."""
+    if not low.any():
+        return shadows
+    axes = (scale * SHADOW_STEP)[:, None, None] * np.eye(2)
+    thick = np.array([shape.size for shape in figures]) / SHADOW_STEP * _THICKNESS
+    fall = -shadows[:, :, 1] * thick[:, None]
+    shift = (feet + fall)[..., None] - axes @ (_anchors(figures) / SHADOW_STEP)[..., None]
+    return np.asarray(
+        shadows + (np.concatenate((axes, shift), axis=2) - shadows) * low[:, None, None], np.float64
+    )
 
 
 def _boxes(figures: list[Figure], matrices: NDArray[np.float64]) -> list[Box]:

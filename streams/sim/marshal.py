@@ -102,7 +102,7 @@ class Marshal:
         movers = [thing for thing in things if thing.kind not in (*_GOODS, "dog")]
         names: list[object] = [*crowd.number.tolist(), *(f"thing {thing.number}" for thing in movers)]
         spots = np.concatenate((crowd.position, np.array([one.ground for one in movers]).reshape(-1, 2)))
-        there = np.flatnonzero(inside(spots, zone.corners)) if len(spots) else []
+        there = np.flatnonzero(inside(spots, zone.corners)).tolist() if len(spots) else list[int]()
         ways = {}
         for row in there:
             spot = spots[row]

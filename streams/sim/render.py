@@ -119,7 +119,8 @@ class Renderer:
             self._lay(canvas, thing, owners, owner)
             _, thing, owner = next(things)
         self._add_noise(canvas, moment.time_s)
-        extents = [_extent(one.box, self.size) for one in (*placed, *shown)]
+        boxes = [*(one.box for one in placed), *(item.box for item in shown)]
+        extents = [_extent(box, self.size) for box in boxes]
         visible = owners.visible(extents) if owners else ()
         return Shot(yuv, tuple(placed), visible[: len(placed)], tuple(shown), visible[len(placed) :])
 

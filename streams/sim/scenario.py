@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from streams.errors import SourceUrlError
-from streams.sim import hazards, multitudes
+from streams.sim import falls, hazards, multitudes
 from streams.sim.geometry import Points
 from streams.sim.grounds import places_with, with_uses
 from streams.sim.places import PLACES, Place, Point, Use
@@ -38,6 +38,7 @@ class Scenario:
         places: where it can play, the first unless told otherwise; empty for everywhere.
         calms: whether every `CALM_EVERY`th seed gives a crowd that keeps within safe limits.
         uses: of the zones that its place has besides those it always has.
+        weather: as in `weather.parse_weather`, unless told otherwise.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Scenario:
     places: tuple[str, ...] = ()
     calms: bool = False
     uses: tuple[Use, ...] = ()
+    weather: str = ""
 
     def check_place(self, place: str) -> None:
         """Raise `SourceUrlError` where the scenario cannot play at `place`."""
@@ -74,12 +76,18 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(_SCENARIOS)
 
 
 def scenario(
-    name: str, title: str, passers_by: int, places: tuple[str, ...] = (), *, calms: bool = False
+    name: str,
+    title: str,
+    passers_by: int,
+    places: tuple[str, ...] = (),
+    *,
+    calms: bool = False,
+    weather: str = "",
 ) -> Callable[[Plot], Plot]:
     """Register a plot as a scenario; see `Scenario` for what it takes."""
 
     def register(plot: Plot) -> Plot:
-        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms)
+        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms, weather=weather)
         return plot
 
     return register
@@ -359,15 +367,25 @@ def evacuation(_passing: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     return (multitudes.leaving(acts, count),)
 
 
+@scenario(
+    "distractors",
+    "Rain, swaying trees, moving shadows, headlights, insects, and people who do nothing wrong",
+    passers_by=8,
+    weather="changing",
+)
+def distractors(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """What must stay without any event."""
+    return passing(stage, count), falls.resting(acts), falls.resting(acts)
+
+
+@scenario("fall", "Somebody falls and stays down, others sit down, tie shoes, pick things up", passers_by=7)
+def fall(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
+    """Passers-by, one fall after another, and what only looks like one."""
+    return passing(stage, count), falls.falling(acts), falls.resting(acts)
+
+
 def _hazard(act: hazards.Act) -> Plot:
-    """Passers-by who keep out of the zone, and what happens there."""
-
-    def plot(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
-        if act.shunned:
-            stage.shun(stage.place.zone_for(act.use))
-        return passing(stage, count), *act.scripts(acts)
-
-    return plot
+    return lambda stage, acts, count: (passing(stage, count), *act.begin(stage, acts))
 
 
 for _act in hazards.ACTS:

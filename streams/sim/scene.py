@@ -1,13 +1,15 @@
 """A scene in motion: a place, its people, and the scripts that send them on their errands."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.sim.bearing import Hold
 from streams.sim.geometry import Points, Segments, clearance, edges, inside, offsets
 from streams.sim.places import Place, Point, Zone
+from streams.sim.postures import Posture
 from streams.sim.things import Kind, Thing
 from streams.sim.traffic import Traffic
 from streams.sim.world import TICK_S, Crowd, Stop, World
@@ -36,6 +38,9 @@ class Moment:
         heading: (n,) radians counter-clockwise from the x axis.
         walked: (n,) metres walked so far, which drives the gait.
         velocity: (n, 2) metres per second, over the last step.
+        posture: (n,) int64, number in `postures.POSTURES`; 0, for upright, unless given.
+        progress: (n,) 0 upright to 1, as far into the posture as it goes.
+        stature: (n,) ratio of everybody's height to a grown-up's; 1 unless given.
         things: all things there are.
     """
 
@@ -45,7 +50,20 @@ class Moment:
     heading: NDArray[np.float64]
     walked: NDArray[np.float64]
     velocity: Points
+    posture: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    progress: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    stature: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     things: tuple[Thing, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.number)
+        for name, usual in (
+            ("posture", np.zeros(count, np.int64)),
+            ("progress", np.zeros(count)),
+            ("stature", np.ones(count)),
+        ):
+            if len(getattr(self, name)) != count:
+                object.__setattr__(self, name, usual)
 
     @property
     def speed(self) -> NDArray[np.float64]:
@@ -85,7 +103,7 @@ class Stage:
         self.calm = calm
         self._world = world
         self.blocked = np.concatenate((place.walls, place.courtesy))
-        self._shunned = (place.restricted.corners,)
+        self._shunned: tuple[Points, ...] = (place.restricted.corners,)
         self._spots = self._clear_spots()
 
     @property
@@ -110,23 +128,61 @@ class Stage:
         free: bool = False,
         speed: float | None = None,
         push: float = 1.0,
+        stature: float = 1.0,
     ) -> int:
-        """Send somebody from `start` along `stops` at a walking speed of their own; their number.
+        """Send somebody from `start` along `stops` at a walking speed of their own.
 
         Speeds follow [HM95]: normal around 1.34 m/s with a deviation of 0.26 m/s, here kept in 0.9 to 1.8.
-        `push` is the share of it that is kept however dense it is ahead.
+        `push` is the share of it that is kept however dense it is ahead, `stature` the ratio of the person's
+        height to a grown-up's.
+
+        Returns:
+            The person's number.
         """
         own = speed or float(np.clip(self.rng.normal(1.34, 0.26), 0.9, 1.8))
-        return self._world.enter(start, stops, speed=own, free=free, push=push)
+        return self._world.enter(start, stops, speed=own, free=free, push=push, stature=stature)
 
-    def whereabouts(self, number: int) -> tuple[Point, bool] | None:
-        """Where the person with this number is, and whether they stand at a stop; None if they have left."""
+    def where(self, number: int) -> tuple[Point, float] | None:
+        """The person's place in metres, and heading in radians; None for who has left."""
         crowd = self._world.crowd
         rows = np.flatnonzero(crowd.number == number)
         if not len(rows):
             return None
         x, y = crowd.position[rows[0]].tolist()
-        return (x, y), bool(crowd.standing[rows[0]])
+        return (x, y), float(crowd.heading[rows[0]])
+
+    def waits(self, number: int) -> bool:
+        """Whether the person with this number stands at a stop."""
+        crowd = self._world.crowd
+        return bool(crowd.standing[crowd.number == number].any())
+
+    def hold(
+        self,
+        number: int,
+        posture: Posture,
+        seconds: tuple[float, float, float],
+        *,
+        drift: Point = (0.0, 0.0),
+        heading: float | None = None,
+    ) -> None:
+        """Have somebody take a posture now, wherever they are on their errand, which waits meanwhile.
+
+        Args:
+            number: the person, who must be there.
+            posture: which.
+            seconds: to get down, to stay there, which may be for ever, and to get up again.
+            drift: (x, y) metres that the person moves on the way down.
+            heading: radians to turn to on the way down; None stays as it is.
+
+        Raises:
+            ValueError: the person is not there, or the times are not possible.
+        """
+        there = self.where(number)
+        if there is None:
+            raise ValueError(f"nobody has the number {number}")
+        place, faces = there
+        headings = (faces, faces if heading is None else heading)
+        self._world.hold(number, Hold(posture, self.time_s, *seconds, place, drift, headings))
 
     def put(self, kind: Kind, at: Point, heading: float = 0.0) -> int:
         """Have something stand at `at`, its front towards `heading` radians; its number."""
@@ -271,6 +327,7 @@ class Scene:
             self._step()
         crowd = self._world.crowd
         share = 1.0 - (self._world.time_s - time_s) / TICK_S if self._world.ticks else 1.0
+        posture, progress = self._world.bearings(time_s)
         moved = crowd.position - crowd.before
         return Moment(
             time_s=time_s,
@@ -279,6 +336,9 @@ class Scene:
             heading=crowd.heading.copy(),
             walked=crowd.walked_before + (crowd.walked - crowd.walked_before) * share,
             velocity=moved / TICK_S,
+            posture=posture,
+            progress=progress,
+            stature=crowd.stature.copy(),
             things=self._traffic.between(share),
         )
 

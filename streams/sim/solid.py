@@ -184,7 +184,7 @@ def solid_sprite(solid: Solid, camera: Camera, light: Light, size: Size, pedesta
 
 
 def solid_shadow(solid: Solid, camera: Camera, light: Light, size: Size) -> tuple[int, int, Plane] | None:
-    """Where a standing thing takes light off the ground: x, y and (h, w) what is kept of 255; None for nowhere."""
+    """Where a standing thing takes light off the ground: x, y and (h, w) what of 255 is kept; or None."""
     cast = np.asarray(light.towards) * light.reach
     fallen = solid.points[:, :2] + solid.points[:, 2:] * cast
     pixels = camera.project(fallen) * size

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from streams.clock import Clock
 from streams.errors import StreamEndedError
 from streams.packet import Packet, StreamInfo
-from streams.sim.encode import Encoder, EncoderOptions
-from streams.sim.render import Renderer
+from streams.sim.encode import Encoder, EncoderOptions, carried
+from streams.sim.lens import Lens
 from streams.sim.spec import Address, parse_address
 
 STALLED_S = 10.0
@@ -41,7 +41,7 @@ class SimSource:
         self._address = address
         self._pace = pace
         self._closed = threading.Event()
-        self._renderer = Renderer(spec.where, spec.seed, spec.size)
+        self._lens = Lens(spec)
         self._scene = spec.scene()
         self._lap = 0
         self._encoder = Encoder(EncoderOptions(spec.size, spec.fps, "live"))
@@ -76,7 +76,9 @@ class SimSource:
                 raise StreamEndedError("the simulated camera was closed")
             if count is not None and not self._address.loop and index >= count:
                 break
-            yield self._packet(index, count)
+            packet = self._packet(index, count)
+            if packet is not None:
+                yield packet
             index += 1
         raise StreamEndedError("the simulated scene is over")
 
@@ -100,12 +102,15 @@ class SimSource:
             index += int(late_s * fps)
         return index, origin_s
 
-    def _packet(self, index: int, count: int | None) -> Packet:
+    def _packet(self, index: int, count: int | None) -> Packet | None:
+        """Picture `index`, or None where it got lost on the way."""
         fps = self._address.spec.fps
         lap, step = divmod(index, count) if count is not None else (0, index)
         if lap != self._lap:
             self._scene, self._lap = self._address.spec.scene(), lap
-        shot = self._renderer.shoot(self._scene.at(step / fps))
+        shot = self._lens.shoot(self._scene.at(step / fps))
         pts_s = index / fps
         (payload,) = self._encoder.encode(shot.yuv, pts_s)
-        return Packet(pts_s, payload.size, payload.is_keyframe, payload)
+        uplink = self._lens.uplink
+        arrived = payload if uplink.sound else carried(payload, lambda sent: uplink.carry(sent, step / fps))
+        return None if arrived is None else Packet(pts_s, arrived.size, arrived.is_keyframe, arrived)

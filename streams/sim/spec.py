@@ -7,9 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from streams.errors import SourceUrlError
+from streams.sim.faults import Fault, parse_faults
 from streams.sim.places import PLACES, Place
 from streams.sim.scenario import MAX_PEOPLE, SCENARIOS, build, known
 from streams.sim.scene import Scene
+from streams.sim.weather import Spell, parse_weather
 
 MAX_SECONDS = 24 * 3600.0
 _SIZE = re.compile(r"(\d{2,4})x(\d{2,4})")
@@ -27,6 +29,9 @@ class SceneSpec:
         fps: pictures a second, 1 to 60.
         seconds: how long; None for an endless scene.
         people: passers-by on average, or the crowd of a scenario that is one; None for its own number.
+        weather: what comes and goes over the scene, as `weather.parse_weather` takes it; empty for what the
+            scenario has.
+        fault: what is wrong with the camera, and when, as `faults.parse_faults` takes it.
 
     Raises:
         SourceUrlError: a value is not possible; the message names what is.
@@ -39,6 +44,8 @@ class SceneSpec:
     fps: float = 12.5
     seconds: float | None = None
     people: int | None = None
+    weather: str = ""
+    fault: str = ""
 
     def __post_init__(self) -> None:
         known(PLACES, self.place, "place")
@@ -52,6 +59,8 @@ class SceneSpec:
             raise SourceUrlError(f"seconds must be one picture's to {MAX_SECONDS:.0f}, got {self.seconds}")
         if self.seed < 0:
             raise SourceUrlError(f"seed must not be negative, got {self.seed}")
+        parse_weather(self.weather)
+        parse_faults(self.fault)
         if self.people is not None and not 0 <= self.people <= MAX_PEOPLE:
             raise SourceUrlError(f"people must be 0 to {MAX_PEOPLE}, got {self.people}")
 
@@ -59,6 +68,16 @@ class SceneSpec:
     def where(self) -> Place:
         """The place itself, with the zones that the scenario needs."""
         return SCENARIOS[self.scenario].at(self.place)
+
+    @property
+    def spells(self) -> tuple[Spell, ...]:
+        """The weather."""
+        return parse_weather(self.weather or SCENARIOS[self.scenario].weather)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What is wrong with the camera."""
+        return parse_faults(self.fault)
 
     @property
     def pictures(self) -> int | None:
@@ -85,11 +104,11 @@ class Address:
     loop: bool = False
 
 
-_KEYS = ("scenario", "seed", "size", "fps", "seconds", "people", "loop")
+_KEYS = ("scenario", "seed", "size", "fps", "seconds", "people", "loop", "weather", "fault")
 
 
 def parse_address(url: str) -> Address:
-    """Understand `sim://PLACE?scenario=NAME&seed=N&size=WxH&fps=F&seconds=S&people=N&loop=1`.
+    """Understand `sim://PLACE?scenario=NAME&seed=N&size=WxH&fps=F&seconds=S&people=N&loop=1&weather=W&fault=F`.
 
     Raises:
         SourceUrlError: not such a URL, an unknown or repeated parameter, or an impossible value.
@@ -130,7 +149,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def _value(key: str, text: str) -> object:
     if key == "size":
         return parse_size(text)
-    if key == "scenario":
+    if key in ("scenario", "weather", "fault"):
         return text
     if key == "loop":
         if text not in ("0", "1"):

@@ -25,11 +25,17 @@ Kind = Literal[
     "hazard.forbidden_object",
     "hazard.abandoned",
     "hazard.removed",
+    "hazard.fall",
     "crowd.density",
     "crowd.counterflow",
     "crowd.surge",
     "crowd.flow",
     "crowd.pressure",
+    "camera.frozen",
+    "camera.dark",
+    "camera.blurred",
+    "camera.covered",
+    "camera.moved",
 ]
 
 
@@ -43,6 +49,7 @@ class TruthPerson:
         box: left, top, right, bottom, fractions of the picture within [0, 1].
         visible: share of the figure that is in the picture and not hidden by others, 0 to 1.
         velocity: (x, y) metres per second on the ground; None if not written down.
+        posture: one of `postures.POSTURES`; None for upright.
     """
 
     actor: int
@@ -50,6 +57,7 @@ class TruthPerson:
     box: Box
     visible: float
     velocity: Point | None = None
+    posture: str | None = None
 
     def __post_init__(self) -> None:
         left, top, right, bottom = self.box
@@ -129,7 +137,7 @@ class TruthEvent:
 
     Attributes:
         kind: as in the events that the node sends.
-        zone: id of the zone or line.
+        zone: id of the zone or line; empty for what concerns all of the picture.
         begin_s, end_s: presentation times; equal for a crossing. What was not over ends with the clip.
         people: the most people at once, for an intrusion.
         direction: which way a line was crossed: `right` is from its left to its right.
@@ -284,6 +292,7 @@ def _frame_json(frame: TruthFrame) -> dict[str, object]:
     people: list[dict[str, object]] = [
         {"actor": one.actor, "ground": one.ground, "box": one.box, "visible": one.visible}
         | ({} if one.velocity is None else {"velocity": one.velocity})
+        | ({} if one.posture is None else {"posture": one.posture})
         for one in frame.people
     ]
     things = [{name: getattr(one, name) for name in TruthThing.__slots__} for one in frame.things]
@@ -298,6 +307,7 @@ def _frame(data: Mapping[str, Any]) -> TruthFrame:
             tuple(one["box"]),
             one["visible"],
             tuple(one["velocity"]) if "velocity" in one else None,
+            one.get("posture"),
         )
         for one in data["people"]
     )

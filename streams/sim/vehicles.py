@@ -87,8 +87,8 @@ def _loft(sections: list[_Section], paint: Colour, lower: Colour | None = None) 
             else:
                 tone = "p"
             colour = lower if lower and k in (0, 11) else colours[tone]
-            corners = (back[k], front[k], front[k + 1], back[k + 1])
-            yield face(np.array(corners), colour, 0.45 if tone == "g" else 0.28)
+            corners = np.array((back[k], front[k], front[k + 1], back[k + 1]))
+            yield face(corners, colour, 0.45 if tone == "g" else 0.28)
     for ring, turn in ((rings[-1], 1), (rings[0], -1)):
         for k in range(6):
             corners = ring[[k, 12 - k, 11 - k, k + 1] if k < 5 else [5, 7, 6]]
@@ -96,9 +96,10 @@ def _loft(sections: list[_Section], paint: Colour, lower: Colour | None = None) 
 
 
 def _disc(
-    x: float, y: float, z: float, radius: float, colour: Colour, lift_m: float, count: int = 16
+    middle: tuple[float, float, float], radius: float, colour: Colour, lift_m: float, count: int = 16
 ) -> Part:
     """A disc upright along the vehicle, seen from the side it is on."""
+    x, y, z = middle
     angle = np.arange(count) * (2 * np.pi / count) * (-1.0 if y > 0 else 1.0)
     ring = np.column_stack((x + radius * np.cos(angle), np.full(count, y), z + radius * np.sin(angle)))
     return face(ring, colour, 0.0, lift_m)
@@ -117,13 +118,13 @@ def wheel(x: float, half: float, radius: float, width: float = 0.2) -> Iterator[
         arch = np.linspace(0.12, np.pi - 0.12, 12)
         ring = [(x + 1.16 * radius * math.cos(a), outer, radius + 1.16 * radius * math.sin(a)) for a in arch]
         yield face(ring[::-1] if side > 0 else ring, _UNDER, 0.0, lift)
-        yield _disc(x, outer * 1.005, radius, radius, RUBBER, lift + 0.05)
-        yield _disc(x, outer * 1.01, radius, 0.64 * radius, _RIM, lift + 0.1)
+        yield _disc((x, outer * 1.005, radius), radius, RUBBER, lift + 0.05)
+        yield _disc((x, outer * 1.01, radius), 0.64 * radius, _RIM, lift + 0.1)
         for k in range(5):
             a = 2 * math.pi * (k + 0.5) / 5
             gap_x, gap_z = x + 0.38 * radius * math.cos(a), radius + 0.38 * radius * math.sin(a)
-            yield _disc(gap_x, outer * 1.012, gap_z, 0.14 * radius, (92.0, 90.0, 88.0), lift + 0.15, 6)
-        yield _disc(x, outer * 1.012, radius, 0.12 * radius, _CHROME, lift + 0.15, 8)
+            yield _disc((gap_x, outer * 1.012, gap_z), 0.14 * radius, (92.0, 90.0, 88.0), lift + 0.15, 6)
+        yield _disc((x, outer * 1.012, radius), 0.12 * radius, _CHROME, lift + 0.15, 8)
 
 
 def plate(
@@ -372,9 +373,9 @@ def _fine(sections: list[_Section], step_m: float) -> list[_Section]:
         count = max(1, math.ceil((b.x - a.x) / step_m))
         for k in range(count):
             t = k / count
-            mixed = [
-                getattr(a, n) * (1 - t) + getattr(b, n) * t
-                for n in ("x", "belt_z", "top_z", "half", "top_half", "sill_z")
-            ]
-            out.append(_Section(*mixed, a.side, a.top))
+            x, belt_z, top_z, half, top_half, sill_z = (
+                getattr(a, name) * (1 - t) + getattr(b, name) * t
+                for name in ("x", "belt_z", "top_z", "half", "top_half", "sill_z")
+            )
+            out.append(_Section(x, belt_z, top_z, half, top_half, sill_z, a.side, a.top))
     return [*out, sections[-1]]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from streams.sim.density import density
-from streams.sim.geometry import crossings, inside
+from streams.sim.geometry import Points, crossings, inside
 from streams.sim.places import Place
+from streams.sim.postures import LAST_FALL
 from streams.sim.truth import TruthEvent
 from streams.sim.world import TICK_S, Crowd
 
@@ -26,16 +27,19 @@ class Witness:
     def __init__(self, place: Place) -> None:
         self._restricted = place.restricted
         self._crowd = place.crowd
+        self._zones = (place.crowd, *place.zones)
         self._line = place.line
         self._events: list[TruthEvent] = []
         self._intrusion: tuple[float, int] | None = None
         self._dense: list[tuple[float, float]] = []
+        self._lying: dict[int, tuple[float, str]] = {}
         self._looks = 0
 
     def __call__(self, time_s: float, crowd: Crowd) -> None:
         """Look at the people at scene time `time_s`."""
         self._see_intrusion(time_s, crowd)
         self._see_crossings(time_s, crowd)
+        self._see_falls(time_s, crowd)
         if self._looks % DENSITY_EVERY == 0:
             worst = density(crowd.position, self._crowd.corners).worst_cell_per_m2
             if worst >= DENSE_PER_M2:
@@ -48,6 +52,10 @@ class Witness:
         if self._intrusion is not None:
             begin_s, people = self._intrusion
             events.append(self._intrusion_event(begin_s, end_s, people))
+        events += [
+            TruthEvent("hazard.fall", zone, round(begin_s, 3), round(max(begin_s, end_s), 3))
+            for begin_s, zone in self._lying.values()
+        ]
         events += self._crowd_events()
         cut = [event for event in events if event.begin_s <= end_s]
         return tuple(sorted(cut, key=lambda event: (event.begin_s, event.kind)))
@@ -76,6 +84,22 @@ class Witness:
                     "hazard.line", self._line.id, at, at, direction="right" if direction > 0 else "left"
                 )
             )
+
+    def _see_falls(self, time_s: float, crowd: Crowd) -> None:
+        """A fall is true from the impact until the person is up again, or gone."""
+        down = crowd.posture > 0
+        if not self._lying and not down.any():
+            return
+        for row in np.flatnonzero(down & (crowd.posture <= LAST_FALL) & (crowd.progress >= 1.0)):
+            self._lying.setdefault(int(crowd.number[row]), (time_s, self._zone(crowd.position[row])))
+        still = set(crowd.number[down].tolist())
+        for number in [number for number in self._lying if number not in still]:
+            begin_s, zone = self._lying.pop(number)
+            self._events.append(TruthEvent("hazard.fall", zone, round(begin_s, 3), round(time_s, 3)))
+
+    def _zone(self, at: Points) -> str:
+        """The zone somebody is in; empty for none."""
+        return next((zone.id for zone in self._zones if inside(at[None], zone.corners).all()), "")
 
     def _crowd_events(self) -> list[TruthEvent]:
         """Dense moments, joined where the lull between them is short."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.sim import detour, forces
+from streams.sim.bearing import Hold
 from streams.sim.geometry import Points, Segments, offsets, passed
 
 TICK_S = 0.04
@@ -27,6 +28,8 @@ STOPS_WITHIN_M = 1.0
 SETTLING_S = 0.8
 """Somebody who stands makes for the spot at the remaining distance divided by this."""
 GRAIN = 2.0**20
+DOWN_RADIUS_M = 0.55
+"""Others keep as clear of who is not upright as if that person were so wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,9 @@ class Crowd:
         leave_s: scene time to go on to the next stop; NaN while not standing and without a time-out.
         standing: whether the person stands at the goal.
         free: whether the person ignores the courtesy walls (restricted zones, guarded lines).
+        posture: number in `postures.POSTURES`, 0 upright.
+        progress: 0 upright to 1, as far into the posture as it goes.
+        stature: ratio of the person's height to a grown-up's.
     """
 
     number: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -80,6 +86,9 @@ class Crowd:
     leave_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     standing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     free: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    posture: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    progress: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    stature: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.number)
@@ -128,6 +137,7 @@ class World:
         self._walls = np.concatenate((walls, courtesy))
         self._solid = np.arange(len(self._walls)) < len(walls)
         self._errands: dict[int, deque[Stop]] = {}
+        self._holds: dict[int, Hold] = {}
         self._entered = 0
         self.crowd = Crowd()
         self.obstacles = np.zeros((0, 5))
@@ -146,6 +156,7 @@ class World:
         speed: float,
         free: bool = False,
         push: float = 1.0,
+        stature: float = 1.0,
     ) -> int:
         """Let somebody in who leaves the world after the errand's last stop.
 
@@ -155,6 +166,7 @@ class World:
             speed: desired walking speed in metres per second, at most what the time step allows.
             free: whether to ignore courtesy walls.
             push: 0 to 1, share of the desired speed that is kept however dense it is ahead.
+            stature: ratio of the person's height to a grown-up's.
 
         Returns:
             The person's number.
@@ -187,9 +199,25 @@ class World:
             leave_s=np.nan if stops[0].until_s is None else stops[0].until_s,
             standing=False,
             free=free,
+            posture=0,
+            progress=0.0,
+            stature=stature,
         )
         self._errands[number] = stops
         return number
+
+    def hold(self, number: int, hold: Hold) -> None:
+        """Have the person `number` take a posture from now on; the errand waits meanwhile."""
+        if number not in self._errands:
+            raise ValueError(f"nobody has the number {number}")
+        self._holds[number] = hold
+
+    def bearings(self, time_s: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(n,) posture and (n,) progress of everybody at `time_s`, which is within the last step."""
+        posture, progress = self.crowd.posture.copy(), self.crowd.progress.copy()
+        for row in self._held():
+            posture[row], progress[row] = self._holds[int(self.crowd.number[row])].at(time_s)
+        return posture, progress
 
     def step(self) -> None:
         """Advance by one tick of `TICK_S` seconds."""
@@ -212,10 +240,13 @@ class World:
         away = offsets(crowd.position, walls)
         away[~concerned] = np.inf
         acceleration += forces.wall_forces(away)
-        radius = np.full(len(crowd), BODY_RADIUS_M)
+        radius = np.where(crowd.posture > 0, DOWN_RADIUS_M, BODY_RADIUS_M)
         ease = np.where(crowd.standing, 0.9, forces.closeness(ahead, crowd.push))
         acceleration += forces.pair_forces(crowd.position, crowd.velocity, radius, ease)
 
+        down = crowd.posture > 0
+        if down.any():
+            acceleration += forces.go_round(crowd.position, to_goal, crowd.position[down])
         velocity = crowd.velocity + acceleration * TICK_S
         speed = np.hypot(velocity[:, 0], velocity[:, 1])
         limit = crowd.speed * forces.MAX_SPEED_RATIO
@@ -229,7 +260,8 @@ class World:
             position = detour.reachable(position, self.obstacles, WALL_GAP_M)
         crowd.velocity = np.round(velocity * GRAIN) / GRAIN
         crowd.position = np.round(position * GRAIN) / GRAIN
-        moved = crowd.position - crowd.before
+        self._stay(crowd)
+        moved = np.where(crowd.posture[:, None] > 0, 0.0, crowd.position - crowd.before)
         crowd.walked = crowd.walked + np.hypot(moved[:, 0], moved[:, 1])
         self._turn(crowd, np.minimum(speed, limit))
 
@@ -241,6 +273,27 @@ class World:
         """(n, 2) metres: what everybody makes for now, the goal or a corner of what is in the way."""
         target = self._reachable(crowd)
         return detour.around(crowd.position, target, self.obstacles) if len(self.obstacles) else target
+
+    def _held(self) -> list[int]:
+        """Rows of those who are not upright."""
+        return (
+            [row for row, number in enumerate(self.crowd.number.tolist()) if number in self._holds]
+            if self._holds
+            else []
+        )
+
+    def _stay(self, crowd: Crowd) -> None:
+        """Who is not upright stays where they are whatever forces others exert, until it is over."""
+        for row in self._held():
+            number = int(crowd.number[row])
+            hold = self._holds[number]
+            crowd.posture[row], crowd.progress[row] = hold.at(self.time_s)
+            crowd.position[row] = np.round(np.array(hold.place(self.time_s)) * GRAIN) / GRAIN
+            crowd.velocity[row] = 0.0
+            crowd.heading[row] = round(hold.heading(self.time_s) * GRAIN) / GRAIN
+            if self.time_s >= hold.over_s - 1e-9:
+                crowd.posture[row], crowd.progress[row] = 0, 0.0
+                del self._holds[number]
 
     @staticmethod
     def _desired(crowd: Crowd, to_goal: Points, ahead: NDArray[np.float64]) -> Points:
@@ -270,14 +323,15 @@ class World:
     def _follow_errands(self, crowd: Crowd) -> None:
         to_goal = self._reachable(crowd) - crowd.position
         distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
-        for row in np.flatnonzero(~crowd.standing & (distance < STOPS_WITHIN_M)):
+        upright = crowd.posture == 0
+        for row in np.flatnonzero(upright & ~crowd.standing & (distance < STOPS_WITHIN_M)):
             stop = self._errands[int(crowd.number[row])][0]
             waits = stop.wait_s > 0 or stop.until_s is not None
             if waits or distance[row] < ARRIVED_M:
                 crowd.standing[row] = waits
                 crowd.leave_s[row] = self.time_s + stop.wait_s if stop.until_s is None else stop.until_s
         gone = np.zeros(len(crowd), np.bool_)
-        for row in np.flatnonzero(crowd.leave_s <= self.time_s + 1e-9):
+        for row in np.flatnonzero(upright & (crowd.leave_s <= self.time_s + 1e-9)):
             gone[row] = not self._next_stop(crowd, int(row))
         if gone.any():
             for number in crowd.number[gone]:

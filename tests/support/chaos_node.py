@@ -110,7 +110,12 @@ class Node:
         self._config = config
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._delivery = Delivery(
-            config, self._speaker, self._clock, told=self._account.told, set_profile=lambda _profile: None
+            config,
+            self._speaker,
+            self._clock,
+            told=self._account.told,
+            set_profile=lambda _profile: None,
+            judged=lambda _verdicts: None,
         )
         self._ending, self._stop = threading.Event(), threading.Event()
         self._last_number = -1

@@ -14,7 +14,9 @@ from streams.sim.spec import SceneSpec, parse_address
 
 @pytest.mark.parametrize("seconds", [None, 12.0])
 def test_the_address_says_all_of_the_scene(seconds: float | None) -> None:
-    spec = SceneSpec("line", "gate", 7, (640, 360), 12.5, seconds)
+    spec = SceneSpec(
+        "line", "gate", 7, (640, 360), 12.5, seconds, weather="rain@2-9", fault="freeze:clock@3-5,dark@6"
+    )
     address = parse_address(simulation.address(spec))
     assert address.spec == spec
     assert address.loop is (seconds is not None)

@@ -11,6 +11,7 @@ from benchmarks import common, counting
 from benchmarks.counting import DataError, by_size, figures, open_photo, read_points, regions
 from benchmarks.detector import Photo
 from models.density import HeadMap
+from models.training.data import single
 
 
 @pytest.fixture
@@ -51,6 +52,13 @@ def test_malformed_points_are_refused(folder, value, complaint):
     write(folder, value)
     with pytest.raises(DataError, match=rf"points\.json: {complaint}"):
         read_points(folder)
+
+
+def test_marks_near_an_earlier_one_can_be_taken_for_the_same_head():
+    heads = np.array([(10, 10), (11, 10), (12.5, 10), (40, 40), (10, 10)], np.float32)
+    assert single(heads, 0.0).all()
+    assert single(heads, 2.0).tolist() == [True, False, False, True, False]
+    assert single(np.zeros((0, 2), np.float32), 3.0).shape == (0,)
 
 
 def test_missing_and_broken_files_are_named(folder):

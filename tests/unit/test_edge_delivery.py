@@ -17,6 +17,7 @@ from edge.delivery import Delivery
 from edge.errors import OutboxError
 from edge.events import Event, stream_key
 from edge.feedback import feedback_key, receipts_key
+from edge.precision import RuleVerdicts
 from edge.signing import Signer, verify
 from tests.support.delivery import DISTRICT, NODE, Hands, draft, until
 
@@ -53,8 +54,14 @@ class Node:
         self.hands = Hands()
         self.told: list[Event] = []
         self.profiles: list[str] = []
+        self.judged: list[Sequence[RuleVerdicts]] = []
         self.delivery = Delivery(
-            self.config, NODE, self.hands, told=self._hear, set_profile=self.profiles.append
+            self.config,
+            NODE,
+            self.hands,
+            told=self._hear,
+            set_profile=self.profiles.append,
+            judged=self.judged.append,
         )
 
     def _hear(self, events: Sequence[Event]) -> None:
@@ -170,6 +177,9 @@ async def test_profile_and_verdicts(tmp_path: Path, broker: EmbeddedBroker, serv
         delivery = await again.start(stack, broker.url)
         assert again.profiles == ["surge"]
         assert delivery.sample().verdicts == [verdicts]
+        assert again.judged == [[verdicts]]
+    assert node.judged[0] == []
+    assert node.judged[-1] == [verdicts]
 
 
 async def test_a_disk_that_refuses_does_not_end_the_tending(

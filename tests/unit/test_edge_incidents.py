@@ -6,8 +6,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge.config import CameraConfig
-from edge.incidents import MAX_STEP_S, Change, Incidents, Policy, policies
+from edge.incidents import MAX_STEP_S, Change, Incidents, policies
 from edge.observation import Observation
+from edge.policy import Policy
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 RULE = ("crowd.density", "plaza")
@@ -187,8 +188,77 @@ def test_rules_do_not_mix():
     assert [(c.zone, c.phase) for c in incidents.update([calm, b], 1, utc(1))] == [("a", "end")]
 
 
+def cooled(cooldown_s: float, hold_s: float = 0.0, release_s: float = 0.0) -> Incidents:
+    numbers = itertools.count(1)
+    policy = Policy(hold_s, release_s, cooldown_s=cooldown_s)
+    return Incidents("gate", {RULE: policy}, lambda: f"i{next(numbers)}")
+
+
+def test_after_an_incident_none_begins_for_a_while():
+    flicker = [3, None] * 4 + [3, 3, 3, None]
+    assert run(cooled(6), flicker) == [(0, "begin", 3), (1, "end", 3), (8, "begin", 3), (11, "end", 3)]
+    assert run(cooled(0), [3, None, 3, None])[2:] == [(2, "begin", 3), (3, "end", 3)]
+
+
+def test_what_is_worse_is_told_at_once_and_what_lasts_is_told_later():
+    assert run(cooled(60), [3, None, 2, None, 2]) == [
+        (0, "begin", 3),
+        (1, "end", 3),
+        (2, "begin", 2),
+        (3, "end", 2),
+    ]
+    # It had been orange before it fell to blue: orange again is no news.
+    assert run(cooled(60, 0, 1), [2, 4, 4, None, None, 2])[-1] == (4, "end", 4)
+    incidents = cooled(5)
+    run(incidents, [3, None])
+    (begin,) = [c for t in range(2, 12) for c in incidents.update([seen(3)], t, utc(t)) if c.phase == "begin"]
+    assert (begin.started_utc, begin.observed_utc) == (utc(2), utc(6))
+
+
+def crossing(count: float, confidence: float = 0.5) -> Observation:
+    return Observation(*RULE, 3, {"crossings": count}, confidence, instant=True)
+
+
+def test_crossings_in_a_row_are_told_together():
+    incidents = cooled(10)
+    told = []
+    for t in range(30):
+        seen_now = [crossing(1.0, t / 100)] if t in (0, 3, 4, 25) else []
+        told += [(t, c) for c in incidents.update(seen_now, t, utc(t))]
+    assert [(t, c.phase, c.measures["crossings"]) for t, c in told] == [
+        (0, "begin", 1.0),
+        (0, "end", 1.0),
+        (10, "begin", 2.0),
+        (10, "end", 2.0),
+        (25, "begin", 1.0),
+        (25, "end", 1.0),
+    ]
+    together = told[2][1]
+    assert (together.started_utc, together.confidence) == (utc(3), 0.04)
+
+
+@given(st.lists(st.booleans(), max_size=40), st.integers(0, 12))
+def test_no_crossing_is_lost(crossed, cooldown_s):
+    incidents, told = cooled(cooldown_s), 0.0
+    for t, now in enumerate(crossed):
+        changes = incidents.update([crossing(1.0)] if now else [], t, utc(t))
+        told += sum(c.measures["crossings"] for c in changes if c.phase == "begin")
+    last = incidents.close_all(len(crossed), utc(len(crossed)))
+    assert told + sum(c.measures["crossings"] for c in last if c.phase == "begin") == sum(crossed)
+
+
+def test_a_rule_that_was_wrong_waits_for_longer():
+    incidents = made(4, 0)
+    incidents.set_strictness(RULE, 1.5)
+    assert run(incidents, [3] * 8) == [(6, "begin", 3)]
+    patient = Policy(0, 0, evidence_s=2)
+    assert (patient.hold_of(3), patient.hold_of(3, 2.0)) == (0, 2)
+    urgent = Policy(5, 0, 2)
+    assert (urgent.hold_of(2, 2.0), urgent.hold_of(3, 2.0)) == (4, 10)
+
+
 def test_negative_times_are_refused():
-    for times in ((-1, 0), (0, -1), (0, 0, -1)):
+    for times in ((-1, 0), (0, -1), (0, 0, -1), (0, 0, None, -1), (0, 0, None, 0, -1)):
         with pytest.raises(ValueError, match="negative"):
             Policy(*times)
 
@@ -209,7 +279,7 @@ def test_policies_come_from_the_rules():
     )
     assert policies(camera) == {
         ("crowd.density", "z"): Policy(4, 6, 2),
-        ("hazard.intrusion", "z"): Policy(0, 7),
+        ("hazard.intrusion", "z"): Policy(0, 7, evidence_s=1.0),
         ("hazard.line", "l"): Policy(0, 0),
     }
 

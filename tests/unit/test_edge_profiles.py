@@ -17,8 +17,14 @@ from tests.support.afoot import analysis, camera
 
 NAMES = ["square", "school_gate", "scenic_area", "platform", "stadium_exit"]
 DENSITY = {"kind": "crowd.density", "zone": "z"}
+NEEDED = {"hazard.wrongway": {"way": [[0.5, 0.7], [0.5, 0.9]]}}
 RULES_OF_ALL_KINDS = [
-    {"kind": rule.name(), **({"line": "l"} if rule.PLACE == "line" else {"zone": "z"})} for rule in RULES
+    {
+        "kind": rule.name(),
+        **({"line": "l"} if rule.PLACE == "line" else {"zone": "z"}),
+        **NEEDED.get(rule.name(), {}),
+    }
+    for rule in RULES
 ]
 
 

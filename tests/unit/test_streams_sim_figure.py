@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.sim import gait
-from streams.sim.body import BUILDS, MATERIALS, PHASES, POSES, Part, body
+from streams.sim.body import BUILDS, MATERIALS, PHASES, POSES, POSTURES_FROM, Part, body
 from streams.sim.figure import FACINGS, LARGE_SIZE, MARGIN_PX, SHADES, SIZE, View, figure
 from streams.sim.light import Light, to_yuv
 from streams.sim.wardrobe import Outfit, colour_table, outfit
@@ -14,7 +14,7 @@ from streams.sim.wardrobe import Outfit, colour_table, outfit
 VIEWS = st.builds(
     View,
     build=st.sampled_from(BUILDS),
-    pose=st.integers(0, POSES - 1),
+    pose=st.integers(0, POSTURES_FROM - 1),
     facing=st.integers(0, FACINGS - 1),
     pitch=st.integers(0, 5),
 )

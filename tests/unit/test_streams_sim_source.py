@@ -137,7 +137,7 @@ def test_an_address_may_say_nothing() -> None:
     [
         ("rtsp://plaza", "sim://"),
         ("sim://moon", "unknown place 'moon'; there are gate, passage, platform, plaza"),
-        ("sim://plaza?scenario=riot", "bottleneck, counterflow, crowding, evacuation, intrusion"),
+        ("sim://plaza?scenario=riot", "bottleneck, counterflow, crowding, "),
         ("sim://plaza?speed=3", "unknown parameter 'speed'; there are scenario, seed, size"),
         ("sim://plaza?seed=1&seed=2", "twice"),
         ("sim://plaza?seed=x", "seed must be a number"),

@@ -1,0 +1,114 @@
+"""Who goes against a zone's direction, as a pure step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.geometry import Floats
+
+BLINK_S = 1.5
+"""Who was unseen for longer may be somebody else when the number comes back: the way begins anew."""
+
+LEAST_LOOKS = 3
+"""Steps back that make a way: fewer can be one box that was cut off and another that was not."""
+
+_FASTEST_M_S = 40.0
+"""A foot point that leaps faster has changed its owner."""
+
+_STEP_M = 0.01
+"""Less is standing still."""
+
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How somebody has gone through a zone.
+
+    Attributes:
+        at: last place, in the caller's units.
+        scale: metres per unit there.
+        back_m: metres along the axis that it is behind the farthest point it had reached; 0 or more.
+        aside_m: metres across the axis, either way, since that point.
+        looks: how many of the looks since that point led back.
+        since_s: camera time of that point.
+        seen_s: camera time of the last look.
+    """
+
+    at: tuple[float, float]
+    scale: float
+    back_m: float
+    aside_m: float
+    looks: int
+    since_s: float
+    seen_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Ways by key, and the time of the last look; those unseen for `BLINK_S` are dropped."""
+
+    ways: Mapping[int, Way] = field(default_factory=lambda: MappingProxyType({}))
+    looked_s: float = float("-inf")
+
+
+def step_against(
+    state: Ways, keys: Keys, at: Floats, scales: Floats, axis: Floats, pts_s: float
+) -> tuple[Ways, Floats, Floats]:
+    """Follow how far each has gone back, from the farthest point it had reached along the axis.
+
+    Who goes forward pushes that point on, so that nobody is behind it who only sways, waits or steps aside.
+
+    Args:
+        state: from the look before.
+        keys: (n,) distinct, of who is in the zone.
+        at: (n, 2) places, in any unit.
+        scales: (n,) metres per unit there.
+        axis: (2,) unit vector of the way that is allowed, in the same frame.
+        pts_s: camera time, not below the last one's.
+
+    Returns:
+        The next state; (n,) metres gone against the axis, 0 where that took fewer than `LEAST_LOOKS` looks or
+        led aside rather than back; and (n,) seconds that it has taken.
+    """
+    ways = {
+        key: way
+        for key, way in state.ways.items()
+        # Looks may be farther apart than BLINK_S: who was there at the last look has not been away.
+        if pts_s - way.seen_s <= BLINK_S or way.seen_s == state.looked_s
+    }
+    back_m, seconds = np.zeros(len(keys)), np.zeros(len(keys))
+    for row, key in enumerate(keys.tolist()):
+        place, scale = (float(at[row, 0]), float(at[row, 1])), float(scales[row])
+        way = _gone(ways.get(key), place, scale, axis, pts_s)
+        ways[key] = way
+        if way.looks >= LEAST_LOOKS and way.back_m > way.aside_m:
+            back_m[row], seconds[row] = way.back_m, pts_s - way.since_s
+    return Ways(MappingProxyType(ways), pts_s), back_m, seconds
+
+
+def _gone(old: Way | None, at: tuple[float, float], scale: float, axis: Floats, pts_s: float) -> Way:
+    begun = Way(at, scale, 0.0, 0.0, 0, pts_s, pts_s)
+    if old is None:
+        return begun
+    mean = (old.scale + scale) / 2
+    x, y = (at[0] - old.at[0]) * mean, (at[1] - old.at[1]) * mean
+    if np.hypot(x, y) > _FASTEST_M_S * max(pts_s - old.seen_s, 0.05):
+        return begun
+    forward = x * float(axis[0]) + y * float(axis[1])
+    aside = y * float(axis[0]) - x * float(axis[1])
+    back_m = old.back_m - forward
+    if back_m < _STEP_M / 2:
+        return begun
+    return replace(
+        old,
+        at=at,
+        scale=scale,
+        back_m=back_m,
+        aside_m=abs(old.aside_m + aside),
+        looks=old.looks + (forward < -_STEP_M),
+        seen_s=pts_s,
+    )

@@ -1,0 +1,56 @@
+"""Things that keep still at one camera, where a rule asks for them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edge.config import CameraConfig
+from edge.scene import Scene
+from models.detections import Detections
+from streams.still import StillWatch
+
+EVERY_S = 1.0
+"""Seconds of the camera's clock between two looks."""
+
+ALIVE = frozenset({"person", "pedestrian", "dog", "cat", "bird", "horse"})
+"""Who stands or sits still is no thing that was put down."""
+
+_LEAST_SCORE = 0.15
+"""Less sure detections hide what is behind them too: a bag is found a moment later, a false alarm never."""
+
+
+class Stills:
+    """Finds them, about once a second. No clock of its own; for one thread.
+
+    Args:
+        camera: its rules say whether anything is looked for at all.
+        class_names: of the detector.
+    """
+
+    def __init__(self, camera: CameraConfig, class_names: Sequence[str]) -> None:
+        self._watch = StillWatch() if any(rule.STILL for rule in camera.rules) else None
+        self._alive = np.array([name in ALIVE for name in class_names], np.bool_)
+        self._looked_s: float | None = None
+
+    def due(self, pts_s: float) -> bool:
+        """Whether the picture's brightness is wanted."""
+        if self._watch is None:
+            return False
+        return self._looked_s is None or not 0.0 <= pts_s - self._looked_s < EVERY_S - 1e-6
+
+    def look(self, scene: Scene, found: Detections, pts_s: float) -> Scene:
+        """The scene with what keeps still in it.
+
+        Args:
+            scene: of the picture; without brightness nothing new is learnt of it.
+            found: in the picture, low scores included.
+            pts_s: camera time.
+        """
+        if self._watch is None:
+            return scene
+        if scene.luma is not None and self.due(pts_s):
+            people = self._alive[found.labels] & (found.scores >= _LEAST_SCORE)
+            self._watch.look(scene.luma, pts_s, found.xyxy[people])
+            self._looked_s = pts_s
+        return replace(scene, things=None if self._watch.unsettled else self._watch.things)

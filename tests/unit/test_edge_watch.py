@@ -1,0 +1,179 @@
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from edge.config import CameraConfig
+from edge.events import EventContext
+from edge.identifiers import Uuid7
+from edge.precision import RuleVerdicts
+from edge.scene import Scene
+from edge.still_rule import UNSETTLED
+from edge.watch import CameraWatch
+from models.detections import Detections
+from models.tracker import Tracker
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+DETECTOR = SimpleNamespace(name="scripted", sha256="0" * 64, class_names=("person", "car"))
+
+
+def watch(**rule) -> CameraWatch:
+    camera = CameraConfig.model_validate(
+        {
+            "id": "gate",
+            "source": "sim://plaza",
+            "zones": [{"id": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+            "lines": [{"id": "door", "points": [[0.5, 1.0], [0.5, 0.0]]}],
+            "rules": [rule],
+        }
+    )
+    new_id = Uuid7(lambda: NOW)
+    context = EventContext("n", "000000", new_id, "gate")
+    return CameraWatch(camera, DETECTOR, context, Tracker(0.35, np.random.default_rng(1)), new_id)
+
+
+def somebody(x: float, score: float = 0.9) -> Detections:
+    box = np.array([[x - 0.05, 0.4, x + 0.05, 0.8]], np.float32)
+    return Detections(box, np.array([score], np.float32), np.zeros(1, np.int16))
+
+
+def begun(watch: CameraWatch, way, seconds: float = 8.0, score: float = 0.9) -> float | None:
+    """When the first incident began, of somebody who is at `way(t)` five times a second."""
+    for k in range(round(5 * seconds)):
+        t = k / 5
+        if watch.update(somebody(way(t), score), t, NOW + timedelta(seconds=t)):
+            return t
+    return None
+
+
+def verdicts(rule: str, true: int, false: int) -> list[RuleVerdicts]:
+    return [RuleVerdicts("gate", rule, true, false)]
+
+
+def test_false_alarms_make_a_rule_wait_within_its_bounds():
+    rule = {"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 2.0}
+    begin_s = []
+    for strictest, found in ((2.0, (0, 0)), (2.0, (0, 30)), (1.0, (0, 30)), (2.0, (99, 1))):
+        one = watch(**rule, strictest=strictest)
+        one.judge(verdicts("hazard.intrusion/all", *found))
+        begin_s.append(begun(one, lambda _: 0.5))
+    usual = begin_s[0]
+    assert begin_s == [usual, pytest.approx(usual + 2.0), usual, usual]
+
+
+def test_a_line_then_wants_to_be_surer():
+    rule = {"kind": "hazard.line", "line": "door"}
+    for doubted, score, told in ((False, 0.5, True), (True, 0.5, False), (True, 0.9, True)):
+        one = watch(**rule)
+        one.judge(verdicts("hazard.line/door", 0, 30 if doubted else 0))
+        assert (begun(one, lambda t: 0.2 + 0.1 * t, score=score) is not None) == told
+
+
+def test_outside_its_hours_a_rule_is_not_judged_and_says_so():
+    rule = {"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 1.0, "release_s": 2.0}
+    one = watch(**rule, schedule=[{"begin": "08:00", "end": "08:01"}])
+    one.timezone = ZoneInfo("Asia/Shanghai")
+    told = []
+    for k in range(5 * 70):
+        t = k / 5
+        moment = NOW + timedelta(seconds=t)  # 08:00 in the morning there
+        told += [(draft.data.phase, t) for draft in one.update(somebody(0.5), t, moment)]
+    phases = [phase for phase, _ in told]
+    assert (phases[0], phases[-1]) == ("begin", "end")
+    assert 60 < told[-1][1] < 63
+    assert one.unavailable == {"hazard.intrusion/all": "outside its schedule"}
+    asleep = watch(**rule, schedule=[{"days": ["mon"]}])
+    assert begun(asleep, lambda _: 0.5) is not None  # nobody told it what time it is
+    asleep = watch(**rule, schedule=[{"days": ["mon"]}])
+    asleep.timezone = ZoneInfo("Asia/Shanghai")
+    assert begun(asleep, lambda _: 0.5) is None
+
+
+FLOOR = np.clip(np.random.default_rng(3).normal(120, 25, (45, 80)), 0, 255).astype(np.uint8)
+GROUND = np.repeat(np.repeat(FLOOR, 4, axis=0), 4, axis=1)
+NOBODY = Detections.empty()
+
+
+def bagged() -> np.ndarray:
+    luma = GROUND.copy()
+    luma[100:116, 150:166] = 20
+    return luma
+
+
+def played(one: CameraWatch, acts, fps: float = 1.0, found: Detections = NOBODY) -> list[tuple[str, float]]:
+    """(phase, time) of what is told while each (picture, seconds) is shown."""
+    told, t = [], 0.0
+    for luma, seconds in acts:
+        for _ in range(round(seconds * fps)):
+            wanted = one.checks_view(t)
+            scene = Scene(size_px=(320, 180), luma=luma if wanted else None)
+            drafts = one.update(found, t, NOW + timedelta(seconds=t), scene)
+            told += [(draft.data.phase, t) for draft in drafts]
+            t += 1 / fps
+    return told
+
+
+@pytest.mark.parametrize("fps", [10, 5, 2, 1, 0.5])
+def test_what_is_put_down_and_what_is_taken_away(fps):
+    acts = ((GROUND, 60), (bagged(), 80), (GROUND, 60))
+    (begin, *_, end) = played(watch(kind="hazard.abandoned", zone="all", min_age_s=30.0), acts, fps)
+    assert begin[0] == "begin"
+    assert 89 <= begin[1] <= 96
+    assert end[0] == "end"
+    assert 149 <= end[1] <= 158
+    taken = ((bagged(), 60), (GROUND, 60))
+    (begin, *_) = played(watch(kind="hazard.removed", zone="all", min_age_s=10.0), taken, fps)
+    assert begin[0] == "begin"
+    assert 69 <= begin[1] <= 76
+
+
+def test_somebody_who_stands_still_is_nothing_that_was_put_down():
+    somebody = Detections(
+        np.array([[150 / 320, 100 / 180, 166 / 320, 116 / 180]], np.float32),
+        np.array([0.2], np.float32),
+        np.zeros(1, np.int16),
+    )
+    one = watch(kind="hazard.abandoned", zone="all", min_age_s=30.0)
+    assert played(one, ((GROUND, 60), (bagged(), 200)), found=somebody) == []
+
+
+def car(x: float) -> Detections:
+    box = np.array([[x - 0.1, 0.4, x + 0.1, 0.7]], np.float32)
+    return Detections(box, np.array([0.9], np.float32), np.ones(1, np.int16))
+
+
+@pytest.mark.parametrize("fps", [10, 5, 2, 1, 0.5])
+def test_a_vehicle_may_stop_but_not_stand(fps):
+    one = watch(kind="hazard.obstruction", zone="all", min_age_s=30.0)
+    told = []
+    for k in range(round(130 * fps)):
+        t = k / fps
+        x = 0.2 + 0.1 * t if t < 3 else 0.5 if t < 20 else 0.5 + 0.05 * min(t - 20, 6) if t < 60 else 0.8
+        told += [(d.data.phase, t) for d in one.update(car(x), t, NOW + timedelta(seconds=t))]
+    (begin, *_) = told
+    assert begin[0] == "begin"
+    assert 54 <= begin[1] <= 60  # it stands at 0.8 from 26 s on
+
+
+def test_other_things_obstruct_too():
+    one = watch(kind="hazard.obstruction", zone="all", min_age_s=30.0)
+    (begin, *_) = played(one, ((GROUND, 60), (bagged(), 60)))
+    assert begin[0] == "begin"
+    assert 89 <= begin[1] <= 96
+
+
+def test_while_everything_has_changed_a_still_rule_says_so():
+    one = watch(kind="hazard.abandoned", zone="all")
+    played(one, ((GROUND, 60), (255 - GROUND, 5)))
+    assert one.unavailable == {"hazard.abandoned/all": UNSETTLED}
+
+
+def test_verdicts_on_what_is_no_rule_here_change_nothing():
+    one = watch(kind="hazard.intrusion", zone="all", min_presence_s=2.0)
+    one.judge(verdicts("hazard.intrusion/elsewhere", 0, 30))
+    one.judge(verdicts("camera.offline/gate", 0, 30))
+    assert begun(one, lambda _: 0.5) == begun(
+        watch(kind="hazard.intrusion", zone="all", min_presence_s=2.0), lambda _: 0.5
+    )
