@@ -52,7 +52,7 @@ class Shown:
     Attributes:
         thing: which.
         sprite: its piece of picture; None where nothing of it is in the picture.
-        shadow: x, y and what it leaves of the light, of 255; None for nowhere.
+        shadow: x, y and (h, w) of what it leaves of the light, of 255; None for nowhere.
         box: left, top, right, bottom in pixels, possibly beyond the picture.
         depth_m: along the optical axis; greater is drawn first.
     """

@@ -53,7 +53,7 @@ def face(
     gloss: float = 0.0,
     lift_m: float = 0.0,
 ) -> Part:
-    """A convex face with (n, 3) corners, counter-clockwise from outside."""
+    """A convex face with (n, 3) corners in metres, counter-clockwise from outside; `gloss` 0 to 1."""
     corners = np.asarray(points, np.float64)
     return Part(corners, np.zeros(len(corners)), colour, gloss, lift_m)
 
@@ -64,7 +64,7 @@ def hull(
     gloss: float = 0.0,
     lift_m: float = 0.0,
 ) -> Part:
-    """What is around balls of x, y, z and radius in metres."""
+    """What is around balls of x, y, z and radius in metres; `gloss` 0 to 1."""
     table = np.array(balls, np.float64)
     return Part(table[:, :3], table[:, 3], colour, gloss, lift_m)
 

@@ -85,7 +85,7 @@ class Traffic:
         return len(self._items)
 
     def put(self, kind: Kind, at: Point, heading: float, time_s: float) -> int:
-        """Something stands here from now on; its number."""
+        """Something stands here from now on, its front towards `heading` radians; its number."""
         return self._add(Thing(self._entered, kind, at, heading), time_s)
 
     def take(self, number: int) -> None:
@@ -95,7 +95,14 @@ class Traffic:
     def drive(
         self, kind: Kind, start: Point, stops: tuple[Stop, ...], speed: float, time_s: float, *, ridden: bool
     ) -> int:
-        """Something comes in at `start`, goes along `stops` and leaves after the last; its number."""
+        """Something comes in at `start`, goes along `stops` at `speed` m/s and leaves after the last.
+
+        Returns:
+            Its number.
+
+        Raises:
+            ValueError: no stop, no speed, or a way that leads nowhere.
+        """
         if not stops or not speed > 0:
             raise ValueError(f"a drive needs stops and a positive speed, got {len(stops)} and {speed}")
         trip = _trip(start, stops, speed)

@@ -106,7 +106,7 @@ def _disc(
 
 
 def wheel(x: float, half: float, radius: float, width: float = 0.2) -> Iterator[Part]:
-    """Both wheels of an axle at `x`, their outsides `half` from the middle."""
+    """Both wheels of an axle at `x`, their outsides `half` from the middle, `radius` and `width`: metres."""
     angle = np.arange(13) * (2 * np.pi / 12)
     tread = np.column_stack((x + radius * np.cos(angle), radius + radius * np.sin(angle)))
     for side in (1.0, -1.0):
@@ -130,7 +130,7 @@ def wheel(x: float, half: float, radius: float, width: float = 0.2) -> Iterator[
 def plate(
     x: float, y: tuple[float, float], z: tuple[float, float], colour: Colour, gloss: float = 0.1
 ) -> Part:
-    """A rectangle across, fixed on the front (`x` positive) or the rear."""
+    """A rectangle across, metres, fixed on the front (`x` positive) or the rear; `gloss` 0 to 1."""
     (y0, y1), (z0, z1) = y, z
     corners = [(x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)]
     return face(corners if x > 0 else corners[::-1], colour, gloss, _ON_BODY_M)
