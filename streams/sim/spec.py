@@ -66,8 +66,8 @@ class SceneSpec:
 
     @property
     def where(self) -> Place:
-        """The place itself."""
-        return PLACES[self.place]
+        """The place itself, with the zones that the scenario needs."""
+        return SCENARIOS[self.scenario].at(self.place)
 
     @property
     def spells(self) -> tuple[Spell, ...]:
