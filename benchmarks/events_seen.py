@@ -5,13 +5,12 @@ change.
 """
 
 import hashlib
-import itertools
 import pickle
 import random
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -23,7 +22,7 @@ import numpy as np
 from benchmarks.common import CACHE
 from edge.census import Census, Wish
 from edge.config import CameraConfig, ModelConfig
-from edge.envelope import EventDraft, IncidentData
+from edge.envelope import TYPES, EventDraft, IncidentData
 from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.offline import EPOCH, Models, open_clip, pictures
@@ -37,6 +36,7 @@ from streams.sim.spec import SceneSpec
 from streams.timeline import Timeline
 
 FOLDER = CACHE.parent / "events"
+_KINDS = {type_: kind for kind, type_ in TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,14 +55,15 @@ class Alarm:
     Attributes:
         kind, zone: of its rule.
         level: the most severe it had.
-        begin_s, end_s: camera time.
+        since_s, told_s, end_s: camera time of what it says it began with, of its first event, of its last.
         right, left: who crossed a line each way.
     """
 
     kind: str
     zone: str
     level: int
-    begin_s: float
+    since_s: float
+    told_s: float
     end_s: float
     right: int = 0
     left: int = 0
@@ -102,6 +103,7 @@ def url_of(spec: SceneSpec) -> str:
         **({} if spec.people is None else {"people": spec.people}),
         **({"weather": spec.weather} if spec.weather else {}),
         **({"fault": spec.fault} if spec.fault else {}),
+        **({"view": spec.view} if spec.view else {}),
     }
     return f"sim://{spec.place}?{urlencode(values, safe=':@,')}"
 
@@ -114,7 +116,8 @@ def looks(camera: CameraConfig, heads: Literal["count", "skip"], keep: bool) -> 
         heads: whether to count heads and measure motion, for crowds.
         keep: whether to take, or leave, a recording under `.work/events`.
     """
-    name = f"{camera.source}-{camera.analysed_fps:g}-{heads}"
+    source = camera.source.analysed.get_secret_value()
+    name = f"{source}-{camera.analysed_fps:g}-{heads}"
     path = FOLDER / f"{hashlib.sha256(name.encode()).hexdigest()[:20]}.pickle"
     if keep and path.exists():
         yield from _kept(path)
@@ -169,9 +172,8 @@ def watch(camera: CameraConfig, heads: Literal["count", "skip"] = "skip", *, kee
     now, randbits = EPOCH, random.Random(1).getrandbits
     new_id = Uuid7(lambda: now, randbits)
     context = EventContext("bench", "360103", new_id, camera.id, camera.place, randbits)
-    numbers = itertools.count(1)
     tracker = Tracker(ModelConfig().threshold, np.random.default_rng(1))
-    watching = CameraWatch(camera, models().detector, context, tracker, lambda: str(next(numbers)))
+    watching = CameraWatch(camera, models().detector, context, tracker, new_id)
     told: list[tuple[float, EventDraft]] = []
     times: list[float] = []
     for look in looks(camera, heads, keep):
@@ -192,7 +194,9 @@ def _alarms(told: list[tuple[float, EventDraft]], end_s: float) -> tuple[Alarm, 
         data = draft.data
         if not isinstance(data, IncidentData):
             continue
-        before = open_.get(data.incident) or Alarm(data.kind, data.zone, data.level, at_s, end_s)
+        kind = _KINDS[draft.type]
+        first_s = (datetime.fromisoformat(data.started) - EPOCH).total_seconds()
+        before = open_.get(data.incident) or Alarm(kind, data.zone, data.level, first_s, at_s, end_s)
         ways = {way: int(data.measures.get(f"crossings_{way}", 0)) for way in ("right", "left")}
         open_[data.incident] = replace(
             before,
@@ -201,4 +205,4 @@ def _alarms(told: list[tuple[float, EventDraft]], end_s: float) -> tuple[Alarm, 
             right=max(before.right, ways["right"]),
             left=max(before.left, ways["left"]),
         )
-    return tuple(sorted(open_.values(), key=lambda alarm: alarm.begin_s))
+    return tuple(sorted(open_.values(), key=lambda alarm: alarm.told_s))
