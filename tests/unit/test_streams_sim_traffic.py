@@ -54,7 +54,7 @@ def test_a_car_comes_stops_as_long_as_told_and_leaves() -> None:
     assert all(thing.heading == 0.0 for thing in seen)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     stops=st.lists(st.tuples(METRES, METRES, st.sampled_from((0.0, 0.0, 1.0))), min_size=1, max_size=5),
     speed=st.floats(0.8, 8.0),
@@ -215,7 +215,7 @@ def test_a_reachable_point_is_outside_and_near(rectangle, spots) -> None:
     assert np.array_equal(moved[far], points[far])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(rectangle=RECTANGLES, start=st.tuples(METRES, METRES), goal=st.tuples(METRES, METRES))
 def test_who_goes_where_the_detour_says_gets_there_and_through_nothing(rectangle, start, goal) -> None:
     table = np.array([rectangle])
