@@ -93,7 +93,15 @@ def bicycle(paint: Colour, *, ridden: bool = False) -> Solid:
 
 def motorcycle(paint: Colour, *, ridden: bool = False) -> Solid:
     """A motorcycle of 2.1 m."""
-    parts = []
+    parts = [*_chassis(), *_bodywork(paint)]
+    if ridden:
+        parts += rider((-0.2, 0.9), (0.24, 0.36, 1.04), (0.0, 0.2, 0.34), (70.0, 64.0, 60.0), helmet=True)
+    return Solid.of(parts)
+
+
+def _chassis() -> list[Part]:
+    """Wheels, fork and engine of a motorcycle."""
+    parts = list[Part]()
     for x, thick in ((-0.68, 0.075), (0.72, 0.06)):
         parts += [*_round(x, 0.31, 0.31 - thick, thick, _RUBBER), *_round(x, 0.31, 0.16, 0.018, _STEEL, 12)]
         parts += _tube(0.06, _STEEL, (x, -0.05, 0.31), (x, 0.05, 0.31))
@@ -125,6 +133,12 @@ def motorcycle(paint: Colour, *, ridden: bool = False) -> Solid:
             [(0.16, 0.07, 0.55, 0.1), (0.16, -0.07, 0.55, 0.1), (0.02, 0.0, 0.5, 0.1)], (120.0, 120.0, 118.0)
         )
     )
+    return parts
+
+
+def _bodywork(paint: Colour) -> list[Part]:
+    """Exhaust, tank, seat, lamps and handlebar of a motorcycle."""
+    parts = list[Part]()
     parts += _tube(0.05, _STEEL, (0.3, -0.16, 0.26), (-0.2, -0.18, 0.26))
     parts += _tube(0.065, _STEEL, (-0.3, -0.19, 0.29), (-0.8, -0.2, 0.4))
     parts.append(
@@ -165,9 +179,7 @@ def motorcycle(paint: Colour, *, ridden: bool = False) -> Solid:
     for side in (1.0, -1.0):
         parts += [*_tube(0.012, _BLACK, (0.3, 0.28 * side, 1.02), (0.34, 0.36 * side, 1.2))]
         parts.append(hull([(0.34, 0.34 * side, 1.22, 0.04), (0.34, 0.42 * side, 1.22, 0.04)], _BLACK))
-    if ridden:
-        parts += rider((-0.2, 0.9), (0.24, 0.36, 1.04), (0.0, 0.2, 0.34), (70.0, 64.0, 60.0), helmet=True)
-    return Solid.of(parts)
+    return parts
 
 
 def rider(

@@ -14,8 +14,9 @@ PASSES_M = 0.6
 """Corners are passed at so much to each side."""
 MINDS_M = 0.4
 """A way that comes nearer than this is gone around."""
-CLEAR_M = 0.3
-"""Who is to go to a point within a rectangle is content with a point so far outside."""
+CLEAR_M = 0.45
+"""Who is to go to a point in a rectangle is content with one so far outside; more than `MINDS_M`, as they
+would for ever go around what they stand before."""
 
 
 def sides(rectangles: Rectangles) -> Segments:

@@ -27,6 +27,9 @@ _HELD: dict[Kind, tuple[Point, float]] = {
 }
 """How people carry or push: metres forward and left of them, and above the ground."""
 
+ROOM_S = 120.0
+"""A shorter clip begins with what is forbidden, as there may be no time for it after a distractor."""
+
 Waiting = Generator[float, None, Any]
 
 
@@ -106,7 +109,7 @@ def _nearest_portal(stage: Stage, point: Points, beyond: Points) -> Point:
 def leaving_things(stage: Stage) -> Script:
     """Somebody puts a thing down and leaves; another time they stay with it and take it up again."""
     zone = stage.place.zone_for("watched")
-    left = bool(stage.rng.random() < 0.5)
+    left = bool(stage.rng.random() < 0.5) or stage.left_s < ROOM_S
     yield float(stage.rng.uniform(1.0, 4.0))
     while True:
         if left and stage.left_s > ABANDONED_S + 16.0:
@@ -207,7 +210,7 @@ def _stand_before(stage: Stage, spot: Point, stay_s: float) -> Script:
 def blocking(stage: Stage) -> Script:
     """Vehicles come along the fire lane: one goes on after a short stop, another stays."""
     zone = stage.place.zone_for("fire_lane")
-    stays = bool(stage.rng.random() < 0.6)
+    stays = bool(stage.rng.random() < 0.6) or stage.left_s < ROOM_S
     yield float(stage.rng.uniform(0.5, 2.0))
     while True:
         stays &= stage.left_s > OBSTRUCTION_S + 14.0

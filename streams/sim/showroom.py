@@ -145,7 +145,7 @@ class Showroom:
 
 
 def _pose(thing: Thing) -> tuple[object, ...]:
-    return thing.ground, thing.heading, thing.up_m, thing.ridden
+    return thing.kind, thing.ground, thing.heading, thing.up_m, thing.ridden
 
 
 def _near(box: NDArray[np.float64], size: Size) -> bool:
