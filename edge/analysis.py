@@ -190,7 +190,7 @@ def _statures(
         return None
     tall = heights(ground) / size_px[1]
     boxes = tracks.xyxy[:, 3] - tracks.xyxy[:, 1]
-    return np.divide(boxes, tall, out=np.full(len(tracks), np.nan), where=tall > 0)
+    return np.where(tall > 0, boxes / np.maximum(tall, 1e-9), np.nan).astype(np.float64)
 
 
 def _refuses(rule: AnyRule, site: Site) -> bool:
