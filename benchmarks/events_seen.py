@@ -117,7 +117,7 @@ def looks(camera: CameraConfig, heads: Literal["count", "skip"], keep: bool) -> 
         keep: whether to take, or leave, a recording under `.work/events`.
     """
     source = camera.source.analysed.get_secret_value()
-    name = f"{source}-{camera.analysed_fps:g}-{heads}"
+    name = f"{source}-{camera.analysed_fps:g}-{heads}-{_simulator()}"
     path = FOLDER / f"{hashlib.sha256(name.encode()).hexdigest()[:20]}.pickle"
     if keep and path.exists():
         yield from _kept(path)
@@ -135,6 +135,13 @@ def looks(camera: CameraConfig, heads: Literal["count", "skip"], keep: bool) -> 
             pickle.dump((replace(look, scene=replace(scene, luma=None)), luma), file)
             yield look
     unfinished.replace(path)
+
+
+@cache
+def _simulator() -> str:
+    """What tells the simulator's sources from others."""
+    folder = Path(__file__).parents[1] / "streams" / "sim"
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))).hexdigest()
 
 
 def _kept(path: Path) -> Iterator[Look]:

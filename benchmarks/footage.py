@@ -3,9 +3,9 @@
     python benchmarks/footage.py ../shared/media             # one loop of the footage: 2.5 minutes
     python benchmarks/footage.py ../shared/media --loops 2 --json
 
-GStreamer plays `plaza.avi` and `one-by-one-person-detection.mp4` in real time, in a loop, to `sharpeyes run`. In
-the latter somebody comes to a desk and goes away again six times: six incidents, no more and no fewer. In
-the former people cross a hall: it is counted, and nothing may be told of, whatever rules watch it.
+GStreamer plays `plaza.avi` and `one-by-one-person-detection.mp4` in real time, in a loop, to `sharpeyes run`.
+In the latter somebody comes to a desk and goes away six times: six incidents, no more and no fewer. In the
+former people cross a hall: it is counted, and nothing may be told of, whatever rules watch it.
 `car-detection.mp4` is analysed as a recording: two cars cross a line one way and two the other. It is filmed
 from straight above, where the shipped detector takes cars for telephones; so the rule's classes name both.
 """
