@@ -14,7 +14,7 @@ from edge.errors import RuleError, SiteError
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
-from edge.rule_base import Setting, Watcher
+from edge.rule_base import LearningWatcher, Setting, Watcher
 from edge.rules import AnyRule
 from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
@@ -77,6 +77,8 @@ class Analysis:
         self.ground_lost: str | None = None
         """Why places on the ground are not to be trusted at present; None while they are. Until then nobody
         is placed on it, and rules that need it say this instead."""
+        self.open_incidents: Sequence[str] = ()
+        """The camera's incidents that were open at the look before: nothing is learned meanwhile."""
         setting = Setting(site, tuple(class_names))
         self._site = site
         self._flat = site.without_ground()
@@ -97,6 +99,11 @@ class Analysis:
         self._watchers[rule].strictness = factor
 
     @property
+    def learners(self) -> tuple[LearningWatcher, ...]:
+        """Rules that learn what is usual there."""
+        return tuple(one for one in self._watchers.values() if isinstance(one, LearningWatcher))
+
+    @property
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""
         return self._blend is not None and self._blend.dense and self.ground_lost is None
@@ -113,6 +120,7 @@ class Analysis:
             local: the time of day there; None where nobody knows, and then every schedule holds.
         """
         view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
+        view = replace(view, local=local, open_incidents=self.open_incidents)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:
