@@ -15,9 +15,6 @@ FORGIVE_S = 1.5
 BLINK_S = 1.0
 """Who was unseen for longer may be somebody else when the number comes back: the side is unknown then."""
 
-SURE = 0.3
-"""Detections below this score keep a track alive, but do not say on which side of a line it stands."""
-
 _CLEAR = (0.25, 0.06)
 """Share of a box's width and height by which its foot point wavers; a line is crossed once it is left behind
 by more than that. Six per cent of a person's height are about ten centimetres."""

@@ -22,6 +22,12 @@ from streams.still import StillThing
 
 MAX_BOXES = 64
 
+SURE = 0.3
+"""Detections below this score keep a track alive, but do not say that somebody is there."""
+LOW, SURE_OF_LOW = 0.72, 0.6
+"""Share of an adult's height below which a person must be detected with the second, a score: dogs look 0.5 to
+0.65 high, and seen from behind are taken for people with scores around 0.5."""
+
 UNKNOWN_NOISE = Noise(float("inf"))
 
 Rows = NDArray[np.intp]
@@ -47,6 +53,7 @@ class View:
         local: the time of day there; None where nobody knows.
         open_incidents: of this camera, as `kind/zone`, at the look before.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
+        stature: (n,) each box's height as a share of an upright adult's there; NaN where that is unknown.
     """
 
     site: Site
@@ -60,6 +67,7 @@ class View:
     density_factor: float = 1.0
     noise: Noise = UNKNOWN_NOISE
     person_px: HeightsPx | None = None
+    stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
     local: datetime | None = None
     open_incidents: Sequence[str] = ()
@@ -160,6 +168,21 @@ class View:
         rows = self.grounded.rows[members]
         behind: Rows = rows[rows != LOOSE]
         return behind
+
+    def likely(self, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(n,) whether each is of a class that counts, and surely so.
+
+        Dogs, and what else is as low, are taken for people at middling scores: whoever is low must be surer.
+
+        Args:
+            counted: by label.
+        """
+        scores = self.tracks.scores
+        sure: NDArray[np.bool_] = counted[self.tracks.labels] & (scores >= SURE)
+        if self.stature is None:
+            return sure
+        low = self.persons & (self.stature < LOW)
+        return sure & (~low | (scores >= SURE_OF_LOW))
 
     def boxes(self, rows: Sequence[int] | Rows) -> tuple[Box, ...]:
         """The boxes of these tracks, the surest first, no more than an event should carry."""
