@@ -10,7 +10,6 @@ from pydantic import Field
 from edge.cells import NOWHERE, Cells
 from edge.explained import explained, numbers, words
 from edge.geometry import Floats
-from edge.hazards import SURE
 from edge.normality_store import Learned, NormalityStore
 from edge.observation import Observation
 from edge.passages import Passages, Seen, Step, due, step
@@ -79,7 +78,11 @@ RULE = UnusualRule
 
 
 class UnusualWatcher(LearningWatcher):
-    """Watches one camera's motion, and learns what is usual there."""
+    """Watches one camera's motion, and learns what is usual there.
+
+    Attributes:
+        rarest: the least combined p-value of those in view at the last step, 0 to 1; 1 without anybody.
+    """
 
     def __init__(self, rule: UnusualRule, setting: Setting) -> None:
         self._rule = rule
@@ -94,6 +97,7 @@ class UnusualWatcher(LearningWatcher):
         self._kept_s = -math.inf
         self._file = ""
         self._alarm_s = -math.inf
+        self.rarest = 1.0
 
     @property
     def learned(self) -> Learned | None:
@@ -137,6 +141,7 @@ class UnusualWatcher(LearningWatcher):
         usual = self._unusual.look(view.pts_s, view.local, calm=not view.open_incidents)
         seen, rows, crowd = self._seen(view)
         self._passages, made = step(self._passages, seen, view.pts_s, usual)
+        self.rarest = float(made.p.min(initial=1.0))
         self._unusual.take(made, crowd, view.pts_s)
         self._keep_now_and_then(view.pts_s)
         if not self._unusual.ready:
@@ -190,7 +195,7 @@ class UnusualWatcher(LearningWatcher):
         tracks = view.tracks
         boxes = tracks.xyxy.astype(np.float64)
         first = self._first[tracks.labels]
-        judged = (first != UNJUDGED) & (tracks.scores >= SURE) & (boxes[:, 3] < _CUT_OFF)
+        judged = view.likely(self._first != UNJUDGED) & (boxes[:, 3] < _CUT_OFF)
         if self._rule.zone is not None:
             judged &= view.inside[self._rule.zone]
         rows = np.flatnonzero(judged)
