@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,8 @@ class View:
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
+        local: the time of day there; None where nobody knows.
+        open_incidents: of this camera, as `kind/zone`, at the look before.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
         stature: (n,) each box's height as a share of an upright adult's there; NaN where that is unknown.
     """
@@ -66,6 +69,8 @@ class View:
     person_px: HeightsPx | None = None
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
+    local: datetime | None = None
+    open_incidents: Sequence[str] = ()
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
     _members: dict[str, Rows] = field(default_factory=dict)
     _people: dict[str, People] = field(default_factory=dict)
