@@ -239,7 +239,7 @@ def test_zones_of_a_camera_that_looks_elsewhere_are_suspended():
     assert shown(one, lambda k: noisy(elsewhere, k, 1.0), 30, 20) == ["camera.moved begin"]
     assert "draw them again" in one.unavailable["hazard.intrusion/all"]
     assert one.zones == {}
-    assert shown(one, noisy_place, 50, 20) == ["camera.moved end"]
+    assert shown(one, noisy_place, 50, 20)[-1] == "camera.moved end"
     assert one.unavailable == {}
 
 
