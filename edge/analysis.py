@@ -20,7 +20,7 @@ from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import UNKNOWN_NOISE, View
+from edge.view import UNKNOWN_NOISE, USUAL_ASPECT, View
 from models.detections import Tracks
 
 OFF_SCHEDULE = "outside its schedule"
@@ -153,6 +153,8 @@ class Analysis:
             noise=noise,
             person_px=heights,
             things=scene.things,
+            detections=scene.found,
+            aspect=USUAL_ASPECT if scene.size_px is None else scene.size_px[0] / scene.size_px[1],
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:

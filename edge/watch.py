@@ -1,6 +1,7 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -102,7 +103,7 @@ class CameraWatch:
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
         moved = self._look_around(scene, pts_s)
-        scene = self._stills.look(scene, detections, pts_s)
+        scene = replace(self._stills.look(scene, detections, pts_s), found=detections)
         local = utc.astimezone(self.timezone) if self.timezone is not None else None
         look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
