@@ -11,6 +11,7 @@ from edge import continuity
 from edge.blend import Blend, Held
 from edge.config import CameraConfig
 from edge.errors import RuleError, SiteError
+from edge.geometry import Floats
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
@@ -20,7 +21,7 @@ from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import UNKNOWN_NOISE, USUAL_ASPECT, View
+from edge.view import UNKNOWN_NOISE, USUAL_ASPECT, HeightsPx, View
 from models.detections import Tracks
 
 OFF_SCHEDULE = "outside its schedule"
@@ -152,6 +153,7 @@ class Analysis:
             density_factor=self.density_factor,
             noise=noise,
             person_px=heights,
+            stature=_statures(tracks, ground, heights, scene.size_px),
             things=scene.things,
             detections=scene.found,
             aspect=USUAL_ASPECT if scene.size_px is None else scene.size_px[0] / scene.size_px[1],
@@ -181,6 +183,16 @@ def _bound(index: int, rule: AnyRule, setting: Setting, camera: str) -> Watcher:
         return rule.watch(setting)
     except RuleError as exc:
         raise RuleError(f"rules[{index}].{exc.key}", exc.text, camera) from None
+
+
+def _statures(
+    tracks: Tracks, ground: Floats | None, heights: HeightsPx | None, size_px: tuple[int, int] | None
+) -> Floats | None:
+    if ground is None or heights is None or size_px is None:
+        return None
+    tall = heights(ground) / size_px[1]
+    boxes = tracks.xyxy[:, 3] - tracks.xyxy[:, 1]
+    return np.where(tall > 0, boxes / np.maximum(tall, 1e-9), np.nan).astype(np.float64)
 
 
 def _refuses(rule: AnyRule, site: Site) -> bool:

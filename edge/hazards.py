@@ -1,7 +1,7 @@
 """Hazards in places, as pure steps: (state, what is seen) -> (state, what it means)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -14,9 +14,6 @@ FORGIVE_S = 1.5
 
 BLINK_S = 1.0
 """Who was unseen for longer may be somebody else when the number comes back: the side is unknown then."""
-
-SURE = 0.3
-"""Detections below this score keep a track alive, but do not say on which side of a line it stands."""
 
 _CLEAR = (0.25, 0.06)
 """Share of a box's width and height by which its foot point wavers; a line is crossed once it is left behind
@@ -138,6 +135,10 @@ def step_crossings(
     way = end - start
     clear = sure & (np.abs(offsets) > _waver(boxes, way))
     margin = _waver_along(boxes, way)
+    for row in np.flatnonzero(~sure):
+        # Hardly seen is not unseen: nobody else can have taken the number.
+        if (weak := sides.get(int(keys[row]))) is not None:
+            sides[int(keys[row])] = replace(weak, seen_s=pts_s)
     for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
         old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))

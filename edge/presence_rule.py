@@ -40,7 +40,8 @@ class _Present(Watcher):
     def step(self, view: View) -> list[Observation]:
         rule = self._rule
         here = view.inside[rule.zone] & self._counted[view.tracks.labels]
-        self._presence, seconds = step_presence(self._presence, view.keys, here, view.pts_s)
+        sure = here & view.likely(self._counted)
+        self._presence, seconds = step_presence(self._presence, view.keys, sure, view.pts_s)
         # Times of pictures are sums of floats: a second made of five fifths must count as one.
         rows = np.flatnonzero(seconds >= rule.min_presence_s - 1e-6)
         if not len(rows):

@@ -23,6 +23,11 @@ MAX_BOXES = 64
 
 USUAL_ASPECT = 16 / 9
 """Width to height of a picture whose size is not known."""
+SURE = 0.3
+"""Detections below this score keep a track alive, but do not say that somebody is there."""
+LOW, SURE_OF_LOW = 0.72, 0.6
+"""Share of an adult's height below which a person must be detected with the second, a score: dogs look 0.5 to
+0.65 high, and seen from behind are taken for people with scores around 0.5."""
 
 UNKNOWN_NOISE = Noise(float("inf"))
 
@@ -49,6 +54,7 @@ class View:
         detections: objects in the picture, low scores included; None where only the tracks are known.
         aspect: ratio of the picture's width to its height.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
+        stature: (n,) each box's height as a share of an upright adult's there; NaN where that is unknown.
     """
 
     site: Site
@@ -62,6 +68,7 @@ class View:
     density_factor: float = 1.0
     noise: Noise = UNKNOWN_NOISE
     person_px: HeightsPx | None = None
+    stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
     detections: Detections | None = None
     aspect: float = USUAL_ASPECT
@@ -170,6 +177,21 @@ class View:
         rows = self.grounded.rows[members]
         behind: Rows = rows[rows != LOOSE]
         return behind
+
+    def likely(self, counted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(n,) whether each is of a class that counts, and surely so.
+
+        Dogs, and what else is as low, are taken for people at middling scores: whoever is low must be surer.
+
+        Args:
+            counted: by label.
+        """
+        scores = self.tracks.scores
+        sure: NDArray[np.bool_] = counted[self.tracks.labels] & (scores >= SURE)
+        if self.stature is None:
+            return sure
+        low = self.persons & (self.stature < LOW)
+        return sure & (~low | (scores >= SURE_OF_LOW))
 
     def boxes(self, rows: Sequence[int] | Rows) -> tuple[Box, ...]:
         """The boxes of these tracks, the surest first, no more than an event should carry."""

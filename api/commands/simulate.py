@@ -26,6 +26,10 @@ def add(app: typer.Typer) -> None:
                 "sharpeyes simulate evacuation --people 500 --seconds 120 --out out.mp4 --truth out.json",
             ),
             (
+                "bags that are left, and bags that are taken up again",
+                "sharpeyes simulate abandoned --seconds 90 --out left.mp4 --truth left.json",
+            ),
+            (
                 "a camera that is covered in the rain",
                 "sharpeyes simulate walk --weather rain --fault covered:spray@10-20 --out covered.mp4",
             ),
@@ -38,8 +42,8 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     scenario: Annotated[
         str,
         typer.Argument(
-            help="walk, quiet, intrusion, line, fall, distractors, crowding, counterflow, surge, bottleneck "
-            "or evacuation.",
+            help="walk, quiet, intrusion, line, wrongway, abandoned, removed, obstruction, forbidden, fall, "
+            "distractors, crowding, counterflow, surge, bottleneck or evacuation.",
             metavar="SCENARIO",
         ),
     ],

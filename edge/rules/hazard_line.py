@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from edge.hazards import SURE, Crossings, step_crossings
+from edge.hazards import Crossings, step_crossings
 from edge.observation import Observation
 from edge.rule_base import RuleSection, Setting, Watcher, counted
 from edge.sections import Id, Level
-from edge.view import View
+from edge.view import SURE, View
 
 
 class LineRule(RuleSection):
@@ -52,11 +52,12 @@ class _Line(Watcher):
         """One observation of all who crossed at this look; none where nobody did."""
         rule, tracks = self._rule, view.tracks
         rows = np.flatnonzero(self._counted[tracks.labels])
+        sure = view.likely(self._counted) & (tracks.scores >= min(SURE * self.strictness, _SUREST))
         self._crossings, crossed = step_crossings(
             self._crossings,
             view.keys[rows],
             tracks.xyxy[rows],
-            tracks.scores[rows] >= min(SURE * self.strictness, _SUREST),
+            sure[rows],
             self._ends,
             view.pts_s,
         )

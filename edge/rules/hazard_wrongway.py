@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from edge.against import Ways, step_against
 from edge.geometry import Floats
-from edge.hazards import SURE
 from edge.observation import Observation
 from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule, counted
@@ -84,7 +83,7 @@ class _Wrongway(Watcher):
     def step(self, view: View) -> list[Observation]:
         rule, tracks = self._rule, view.tracks
         here = view.inside[rule.zone] & self._counted[tracks.labels]
-        sure = (tracks.scores >= SURE) & (tracks.xyxy[:, 3] < _CUT_OFF)
+        sure = view.likely(self._counted) & (tracks.xyxy[:, 3] < _CUT_OFF)
         rows = np.flatnonzero(here & sure)
         at, scales = self._places(view, rows)
         self._state, back_m, seconds = step_against(

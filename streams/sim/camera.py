@@ -54,6 +54,23 @@ class Camera:
         """The same camera with another ratio of width to height; the horizontal field of view stays."""
         return replace(self, aspect=aspect)
 
+    def elsewhere(self, number: int) -> "Camera":
+        """The camera hung up a little differently: higher or lower, turned, tilted, with another lens.
+
+        Args:
+            number: 1 or more; each gives another, always the same.
+        """
+        rng = np.random.Generator(np.random.PCG64((number, 22)))
+        height, turn, tilt, zoom = rng.uniform((0.88, -5.0, -1.5, 0.95), (1.3, 5.0, 1.5, 1.08))
+        return replace(
+            self,
+            height_m=self.height_m * height,
+            yaw_deg=self.yaw_deg + turn,
+            # Who hangs higher looks down more, or the place leaves the picture.
+            tilt_deg=min(self.tilt_deg * (0.4 + 0.6 * height) + tilt, 80.0),
+            hfov_deg=self.hfov_deg * zoom,
+        )
+
     @property
     def focal(self) -> float:
         """Focal length in picture widths."""

@@ -16,8 +16,10 @@ from streams.sim.crowds import Look
 from streams.sim.encode import TIME_BASE, EncoderOptions, carried, configure, video_frame
 from streams.sim.faults import Uplink, fault_events
 from streams.sim.lens import Lens
+from streams.sim.marshal import Marshal
 from streams.sim.postures import POSTURES
 from streams.sim.render import Shot
+from streams.sim.riders import Riders
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
 from streams.sim.truth import (
@@ -29,6 +31,7 @@ from streams.sim.truth import (
     TruthFrame,
     TruthPerson,
     TruthShape,
+    TruthThing,
 )
 from streams.sim.witness import Witness
 
@@ -79,8 +82,11 @@ def write_clip(
             f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s"
         )
     scene, witness, chronicle = spec.scene(), Witness(spec.where), Chronicle(spec.where)
+    marshal, riders = Marshal(spec.where), Riders(spec.where)
     scene.observe(witness)
     scene.observe(chronicle)
+    scene.observe_things(marshal)
+    scene.observe_things(riders)
     lens = Lens(spec)
     frames = []
     with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -95,7 +101,7 @@ def write_clip(
                 progress(done + 1, count)
         _mux(container, stream.encode(None), lens.uplink)
     end_s = (count - 1) / spec.fps
-    truth = _truth(spec, lens.camera, frames, _events(spec, witness, end_s))
+    truth = _truth(spec, lens.camera, frames, _events(spec, (witness, marshal, riders), end_s))
     truth = replace(
         truth,
         looks=chronicle.looks(end_s),
@@ -115,16 +121,20 @@ def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
     """
     if spec.pictures is None:
         raise SourceUrlError("only a scene with seconds has a whole truth")
-    scene, witness = spec.scene(), Witness(spec.where)
+    scene, witness, marshal = spec.scene(), Witness(spec.where), Marshal(spec.where)
+    riders = Riders(spec.where)
     scene.observe(witness)
+    scene.observe_things(marshal)
+    scene.observe_things(riders)
     end_s = (spec.pictures - 1) / spec.fps
     scene.at(end_s)
-    return _events(spec, witness, end_s)
+    return _events(spec, (witness, marshal, riders), end_s)
 
 
-def _events(spec: SceneSpec, witness: Witness, end_s: float) -> tuple[TruthEvent, ...]:
+def _events(spec: SceneSpec, seers: tuple[Witness, Marshal, Riders], end_s: float) -> tuple[TruthEvent, ...]:
     """What happened before the camera, and to it."""
-    events = (*witness.events(end_s), *fault_events(spec.faults, end_s))
+    seen = (event for seer in seers for event in seer.events(end_s))
+    events = (*seen, *fault_events(spec.faults, end_s))
     return tuple(sorted(events, key=lambda event: (event.begin_s, event.kind)))
 
 
@@ -152,6 +162,11 @@ def crowd_truth(spec: SceneSpec) -> CrowdTruth:
     return CrowdTruth(chronicle.looks(end_s), chronicle.flows(end_s), chronicle.moments(end_s))
 
 
+def _in_order(witness: Witness, marshal: Marshal, end_s: float) -> tuple[TruthEvent, ...]:
+    events = (*witness.events(end_s), *marshal.events(end_s))
+    return tuple(sorted(events, key=lambda event: (event.begin_s, event.kind)))
+
+
 def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
     people = []
     for one, visible in zip(shot.people, shot.visible, strict=True):
@@ -162,7 +177,25 @@ def _frame(moment: Moment, shot: Shot, size: tuple[int, int]) -> TruthFrame:
             kind = int(moment.posture[one.row])
             posture = POSTURES[kind] if kind else None
             people.append(TruthPerson(number, ground, box, round(visible, 3), velocity, posture))
-    return TruthFrame(round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)))
+    return TruthFrame(
+        round(moment.time_s, 6), tuple(sorted(people, key=lambda person: person.actor)), _things(shot, size)
+    )
+
+
+def _things(shot: Shot, size: tuple[int, int]) -> tuple[TruthThing, ...]:
+    return tuple(
+        TruthThing(
+            one.thing.number,
+            one.thing.kind,
+            _rounded(np.array(one.thing.ground), 3),
+            _fractions(one.box, size),
+            round(visible, 3),
+            round(one.thing.parked_s, 2),
+        )
+        for one, visible in sorted(
+            zip(shot.things, shot.things_visible, strict=True), key=lambda pair: pair[0].thing.number
+        )
+    )
 
 
 def _fractions(box: Box, size: tuple[int, int]) -> Box:
@@ -183,18 +216,19 @@ def _truth(
         width=spec.size[0],
         height=spec.size[1],
         homography=tuple(tuple(row) for row in camera.homography.tolist()),
-        zones=tuple(_shape(zone.id, zone.corners, camera) for zone in place.zones),
+        zones=tuple(_shape(zone.id, zone.corners, camera, zone.towards) for zone in place.zones),
         lines=(_shape(place.line.id, place.line.ends, camera),),
         frames=tuple(frames),
         events=events,
     )
 
 
-def _shape(name: str, ground: Points, camera: Camera) -> TruthShape:
+def _shape(name: str, ground: Points, camera: Camera, towards: Point | None = None) -> TruthShape:
     return TruthShape(
         name,
         tuple(_rounded(point, 4) for point in ground),
         tuple(_rounded(point, 6) for point in camera.project(ground)),
+        towards,
     )
 
 

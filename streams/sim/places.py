@@ -13,16 +13,28 @@ from streams.sim.camera import Camera
 from streams.sim.geometry import Points, Segments, edges
 
 Point = tuple[float, float]
+Use = Literal["plain", "one_way", "fire_lane", "people_only", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """An area on the ground: a polygon in metres."""
+    """An area on the ground.
+
+    Attributes:
+        id: its name.
+        polygon: in metres.
+        use: what it is for: `watched` is where nothing may be left, or taken away.
+        towards: unit vector on the ground, the allowed way of a one-way zone.
+    """
 
     id: str
     polygon: tuple[Point, ...]
+    use: Use = "plain"
+    towards: Point | None = None
 
     def __post_init__(self) -> None:
+        if (self.use == "one_way") != (self.towards is not None):
+            raise ValueError(f"zone {self.id!r} needs a direction if it is one-way, and only then")
         if len(self.polygon) < 3:
             raise ValueError(f"zone {self.id!r} needs three corners or more, got {len(self.polygon)}")
 
@@ -125,6 +137,7 @@ class Place:
         yard: polygon in metres of the fenced area; empty without gates.
         lane: a strip drawn as asphalt or track bed: a polygon in metres, or empty.
         slab_m: size of the paving slabs.
+        marked: zones with a rule of their own that a scenario adds; see `grounds`.
     """
 
     name: str
@@ -144,11 +157,16 @@ class Place:
     yard: tuple[Point, ...] = ()
     lane: tuple[Point, ...] = ()
     slab_m: float = 1.0
+    marked: tuple[Zone, ...] = ()
 
     @property
     def zones(self) -> tuple[Zone, ...]:
         """All zones."""
-        return (self.restricted, self.crowd)
+        return (self.restricted, self.crowd, *self.marked)
+
+    def zone_for(self, use: Use) -> Zone:
+        """The marked zone for `use`. Raises KeyError if there is none."""
+        return {zone.use: zone for zone in self.marked}[use]
 
     @property
     def walls(self) -> Segments:

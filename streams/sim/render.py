@@ -11,10 +11,11 @@ from streams.sim.background import background
 from streams.sim.canvas import Canvas, Plane, Sprite, window
 from streams.sim.figure import View
 from streams.sim.furniture import box_sprite
-from streams.sim.layout import Placed, Sight, lay_out
+from streams.sim.layout import Box, Placed, Sight, lay_out
 from streams.sim.light import Light
 from streams.sim.places import Place
 from streams.sim.scene import Moment
+from streams.sim.showroom import Shown, Showroom
 from streams.sim.wardrobe import Outfit, colour_table, outfit
 
 NOISE_SIGMA = 1.4
@@ -34,11 +35,15 @@ class Shot:
         people: the figures in it, the farthest first.
         visible: one a figure: the share of it that is in the picture and not hidden, 0 to 1; empty unless
             asked for.
+        things: the things in it, the farthest first.
+        things_visible: one a thing, as `visible`.
     """
 
     yuv: Plane
     people: tuple[Placed, ...]
     visible: tuple[float, ...]
+    things: tuple[Shown, ...] = ()
+    things_visible: tuple[float, ...] = ()
 
 
 class Renderer:
@@ -74,7 +79,8 @@ class Renderer:
         self._sight = Sight(self.camera, self._light, size)
         self._still = background(place, self.camera, self._light, seed, size)
         self._still[:height] = np.maximum(self._still[:height], 16 + PEDESTAL) - PEDESTAL
-        self._things = self._furniture(place)
+        self._standing = self._furniture(place)
+        self._showroom = Showroom(self.camera, self._light, seed, size, PEDESTAL)
         self._wardrobe: dict[int, tuple[Outfit, NDArray[np.uint32]]] = {}
         self._paint: dict[tuple[int, View, int], NDArray[np.uint8]] = {}
         self._paint_bytes = 0
@@ -95,22 +101,36 @@ class Renderer:
         canvas = Canvas(yuv)
         for one in placed:
             self._shade(canvas, one)
-        owners = _Owners(self.size, len(placed)) if visibility else None
-        things = iter([*self._things, (-1.0, None)])
-        thing_depth, thing = next(things)
+        shown = self._showroom.show(moment.things, moment.ground) if moment.things else []
+        for item in shown:
+            if item.shadow is not None:
+                canvas.darken(*item.shadow)
+        owners = _Owners(self.size, len(placed) + len(shown)) if visibility else None
+        things = iter([*self._solid(shown, len(placed)), (-1.0, None, -1)])
+        thing_depth, thing, owner = next(things)
         for order, one in enumerate(placed):
             while thing is not None and thing_depth > one.depth_m:
-                self._lay(canvas, thing, owners, -1)
-                thing_depth, thing = next(things)
+                self._lay(canvas, thing, owners, owner)
+                thing_depth, thing, owner = next(things)
             sprite = self._sprite(one, int(moment.number[one.row]))
             if sprite is not None:
                 self._lay(canvas, sprite, owners, order)
         while thing is not None:
-            self._lay(canvas, thing, owners, -1)
-            _, thing = next(things)
+            self._lay(canvas, thing, owners, owner)
+            _, thing, owner = next(things)
         self._add_noise(canvas, moment.time_s)
-        visible = owners.visible([_extent(one, self.size) for one in placed]) if owners else ()
-        return Shot(yuv, tuple(placed), visible)
+        boxes = [*(one.box for one in placed), *(item.box for item in shown)]
+        extents = [_extent(box, self.size) for box in boxes]
+        visible = owners.visible(extents) if owners else ()
+        return Shot(yuv, tuple(placed), visible[: len(placed)], tuple(shown), visible[len(placed) :])
+
+    def _solid(self, shown: list[Shown], first: int) -> list[tuple[float, Sprite | None, int]]:
+        """Furniture and things, the farthest first: depth, picture and owner; owners count from `first`."""
+        things = [(depth, sprite, -1) for depth, sprite in self._standing]
+        things += [
+            (one.depth_m, one.sprite, first + k) for k, one in enumerate(shown) if one.sprite is not None
+        ]
+        return sorted(things, key=lambda thing: -thing[0])
 
     def _furniture(self, place: Place) -> list[tuple[float, Sprite | None]]:
         things: list[tuple[float, Sprite | None]] = []
@@ -243,9 +263,9 @@ class _Owners:
         return tuple(float(value) for value in np.clip(share, 0.0, 1.0))
 
 
-def _extent(one: Placed, size: tuple[int, int]) -> float:
-    """Share of a figure's box that is within the picture."""
-    left, top, right, bottom = one.box
+def _extent(box: Box, size: tuple[int, int]) -> float:
+    """Share of a box that is within the picture."""
+    left, top, right, bottom = box
     wide = max(0.0, min(right, size[0]) - max(left, 0.0)) / max(right - left, 1e-9)
     high = max(0.0, min(bottom, size[1]) - max(top, 0.0)) / max(bottom - top, 1e-9)
     return wide * high

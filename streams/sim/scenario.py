@@ -12,10 +12,12 @@ from typing import TypeVar
 import numpy as np
 
 from streams.errors import SourceUrlError
-from streams.sim import falls, multitudes
+from streams.sim import falls, hazards, multitudes
 from streams.sim.geometry import Points
-from streams.sim.places import PLACES, Point
+from streams.sim.grounds import places_with, with_uses
+from streams.sim.places import PLACES, Place, Point, Use
 from streams.sim.scene import Scene, Script, Stage
+from streams.sim.traffic import Traffic
 from streams.sim.world import Stop, World
 
 T = TypeVar("T")
@@ -35,6 +37,7 @@ class Scenario:
         passers_by: how many people unless told otherwise: passers-by, or the crowd where that is all.
         places: where it can play, the first unless told otherwise; empty for everywhere.
         calms: whether every `CALM_EVERY`th seed gives a crowd that keeps within safe limits.
+        uses: of the zones that its place has besides those it always has.
         weather: as in `weather.parse_weather`, unless told otherwise.
     """
 
@@ -44,12 +47,17 @@ class Scenario:
     passers_by: int
     places: tuple[str, ...] = ()
     calms: bool = False
+    uses: tuple[Use, ...] = ()
     weather: str = ""
 
     def check_place(self, place: str) -> None:
         """Raise `SourceUrlError` where the scenario cannot play at `place`."""
         if self.places and place not in self.places:
             raise SourceUrlError(f"{self.name} plays at {' or '.join(self.places)}, not at {place}")
+
+    def at(self, place: str) -> Place:
+        """The place with the zones that this scenario needs."""
+        return with_uses(PLACES[place], self.uses)
 
     @property
     def home(self) -> str:
@@ -79,7 +87,7 @@ def scenario(
     """Register a plot as a scenario; see `Scenario` for what it takes."""
 
     def register(plot: Plot) -> Plot:
-        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms, weather)
+        _SCENARIOS[name] = Scenario(name, title, plot, passers_by, places, calms, weather=weather)
         return plot
 
     return register
@@ -106,8 +114,9 @@ def build(
         SourceUrlError: no such scenario or place, or not there, or a number out of its range.
     """
     plot = known(SCENARIOS, name, "scenario")
-    where = known(PLACES, place, "place")
+    known(PLACES, place, "place")
     plot.check_place(place)
+    where = plot.at(place)
     count = plot.passers_by if people is None else people
     if not 0 <= count <= MAX_PEOPLE:
         raise SourceUrlError(f"people must be 0 to {MAX_PEOPLE}, got {count}")
@@ -115,13 +124,15 @@ def build(
         raise SourceUrlError(f"seconds must be positive, got {seconds}")
     if seed < 0:
         raise SourceUrlError(f"seed must not be negative, got {seed}")
-    world = World(where.walls, where.courtesy)
+    world, traffic = World(where.walls, where.courtesy), Traffic()
     calm = plot.calms and seed % CALM_EVERY == CALM_EVERY - 1
     passing, acting = (
-        Stage(where, world, np.random.Generator(np.random.PCG64(sequence)), seconds, calm=calm)
+        Stage(
+            where, world, np.random.Generator(np.random.PCG64(sequence)), seconds, calm=calm, traffic=traffic
+        )
         for sequence in np.random.SeedSequence(seed).spawn(2)
     )
-    return Scene(where, world, plot.plot(passing, acting, count))
+    return Scene(where, world, plot.plot(passing, acting, count), traffic)
 
 
 def known(choices: Mapping[str, T], name: str, what: str) -> T:
@@ -371,6 +382,16 @@ def distractors(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
 def fall(stage: Stage, acts: Stage, count: int) -> tuple[Script, ...]:
     """Passers-by, one fall after another, and what only looks like one."""
     return passing(stage, count), falls.falling(acts), falls.resting(acts)
+
+
+def _hazard(act: hazards.Act) -> Plot:
+    return lambda stage, acts, count: (passing(stage, count), *act.begin(stage, acts))
+
+
+for _act in hazards.ACTS:
+    _SCENARIOS[_act.name] = Scenario(
+        _act.name, _act.title, _hazard(_act), _act.passers_by, places_with(_act.use), uses=(_act.use,)
+    )
 
 
 def _point(at: Points) -> Point:

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from streams.sim.bearing import Hold
 from streams.sim.geometry import Points, Segments, clearance, edges, inside, offsets
-from streams.sim.places import Place, Point
+from streams.sim.places import Place, Point, Zone
 from streams.sim.postures import Posture
+from streams.sim.things import Kind, Thing
+from streams.sim.traffic import Traffic
 from streams.sim.world import TICK_S, Crowd, Stop, World
 
 Script = Generator[float, None, None]
@@ -20,6 +22,9 @@ SPOTS = 128
 
 TickObserver = Callable[[float, Crowd], None]
 """Told of each step: scene time in seconds, and the people after it (to be read, not kept)."""
+
+ThingsObserver = Callable[[float, Crowd, tuple[Thing, ...]], None]
+"""The same, told of the things too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +41,7 @@ class Moment:
         posture: (n,) int64, number in `postures.POSTURES`; 0, for upright, unless given.
         progress: (n,) 0 upright to 1, as far into the posture as it goes.
         stature: (n,) ratio of everybody's height to a grown-up's; 1 unless given.
+        things: all things there are.
     """
 
     time_s: float
@@ -47,6 +53,7 @@ class Moment:
     posture: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     progress: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     stature: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    things: tuple[Thing, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.number)
@@ -75,6 +82,7 @@ class Stage:
         rng: the script's own random numbers.
         seconds: how long the scene lasts; None for ever.
         calm: whether a crowd is to keep within safe limits this time.
+        traffic: the scene's things.
         blocked: (m, 2, 2) walls, sides of the restricted zone and guarded line: what passers-by avoid.
     """
 
@@ -86,13 +94,16 @@ class Stage:
         seconds: float | None,
         *,
         calm: bool = False,
+        traffic: Traffic | None = None,
     ) -> None:
         self.place = place
+        self.traffic = Traffic() if traffic is None else traffic
         self.rng = rng
         self.seconds = seconds
         self.calm = calm
         self._world = world
         self.blocked = np.concatenate((place.walls, place.courtesy))
+        self._shunned: tuple[Points, ...] = (place.restricted.corners,)
         self._spots = self._clear_spots()
 
     @property
@@ -140,6 +151,11 @@ class Stage:
         x, y = crowd.position[rows[0]].tolist()
         return (x, y), float(crowd.heading[rows[0]])
 
+    def waits(self, number: int) -> bool:
+        """Whether the person with this number stands at a stop."""
+        crowd = self._world.crowd
+        return bool(crowd.standing[crowd.number == number].any())
+
     def hold(
         self,
         number: int,
@@ -167,6 +183,32 @@ class Stage:
         place, faces = there
         headings = (faces, faces if heading is None else heading)
         self._world.hold(number, Hold(posture, self.time_s, *seconds, place, drift, headings))
+
+    def put(self, kind: Kind, at: Point, heading: float = 0.0) -> int:
+        """Have something stand at `at`, its front towards `heading` radians; its number."""
+        return self.traffic.put(kind, at, heading, self.time_s)
+
+    def take(self, number: int) -> None:
+        """Remove a thing. Raises KeyError if it is not there."""
+        self.traffic.take(number)
+
+    def drive(self, kind: Kind, start: Point, *stops: Stop, speed: float, ridden: bool = False) -> int:
+        """Have a vehicle or a dog come in at `start`, go along `stops`, and leave; its number."""
+        return self.traffic.drive(kind, start, stops, speed, self.time_s, ridden=ridden)
+
+    def carry(self, kind: Kind, bearer: int, offset: Point, up_m: float = 0.0) -> int:
+        """Have a person carry or push something (forward, left) metres beside them; its number."""
+        return self.traffic.carry(kind, bearer, offset, up_m, self._world.crowd)
+
+    def lay(self, number: int) -> None:
+        """Have what is carried put down where it is. Raises KeyError if it is not there."""
+        self.traffic.lay(number, self.time_s)
+
+    def shun(self, zone: Zone) -> None:
+        """Have passers-by from now on keep out of a zone, too."""
+        self.blocked = np.concatenate((self.blocked, edges(zone.corners)))
+        self._shunned = (*self._shunned, zone.corners)
+        self._spots = self._clear_spots()
 
     def stroll(self, *, under_way: bool = False) -> None:
         """Send somebody across the place, clear of restricted zone, guarded line and walls.
@@ -203,7 +245,9 @@ class Stage:
             points = self.rng.uniform(low, high, (SPOTS, 2))
             gap = offsets(points, self.blocked)
             clear = np.hypot(gap[..., 0], gap[..., 1]).min(axis=1) > margin_m
-            clear &= inside(points, polygon) & ~inside(points, self.place.restricted.corners)
+            clear &= inside(points, polygon)
+            for shunned in self._shunned:
+                clear &= ~inside(points, shunned)
             spots = np.concatenate((spots, points[clear]))
         return spots[:SPOTS]
 
@@ -244,13 +288,18 @@ class Scene:
         place: where.
         world: whose people the scripts send on errands.
         scripts: what happens; each runs from time 0.
+        traffic: whose things are there; the scripts' stages share it.
     """
 
-    def __init__(self, place: Place, world: World, scripts: tuple[Script, ...]) -> None:
+    def __init__(
+        self, place: Place, world: World, scripts: tuple[Script, ...], traffic: Traffic | None = None
+    ) -> None:
         self.place = place
+        self._traffic = Traffic() if traffic is None else traffic
         self._world = world
         self._due: list[tuple[int, Script]] = []
         self._observers: list[TickObserver] = []
+        self._thing_observers: list[ThingsObserver] = []
         for script in scripts:
             self._resume(script)
 
@@ -258,6 +307,11 @@ class Scene:
         """Have `observer` called at this moment and after each later step."""
         self._observers.append(observer)
         observer(self._world.time_s, self._world.crowd)
+
+    def observe_things(self, observer: ThingsObserver) -> None:
+        """Have `observer` called at this moment and after each later step."""
+        self._thing_observers.append(observer)
+        observer(self._world.time_s, self._world.crowd, self._traffic.things)
 
     def at(self, time_s: float) -> Moment:
         """Everybody's place at `time_s` seconds; time only goes on.
@@ -285,16 +339,21 @@ class Scene:
             posture=posture,
             progress=progress,
             stature=crowd.stature.copy(),
+            things=self._traffic.between(share),
         )
 
     def _step(self) -> None:
+        self._world.obstacles = self._traffic.obstacles
         self._world.step()
+        self._traffic.step(self._world.time_s, self._world.crowd)
         due = [script for tick, script in self._due if tick <= self._world.ticks]
         self._due = [(tick, script) for tick, script in self._due if tick > self._world.ticks]
         for script in due:
             self._resume(script)
         for observer in self._observers:
             observer(self._world.time_s, self._world.crowd)
+        for watcher in self._thing_observers:
+            watcher(self._world.time_s, self._world.crowd, self._traffic.things)
 
     def _resume(self, script: Script) -> None:
         try:

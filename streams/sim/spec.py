@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -31,6 +31,7 @@ class SceneSpec:
         people: passers-by on average, or the crowd of a scenario that is one; None for its own number.
         weather: what comes and goes over the scene, as `weather.parse_weather` takes it; empty for what the
             scenario has.
+        view: 0 for the place's camera as it hangs; others hang and look a little differently.
         fault: what is wrong with the camera, and when, as `faults.parse_faults` takes it.
 
     Raises:
@@ -46,6 +47,7 @@ class SceneSpec:
     people: int | None = None
     weather: str = ""
     fault: str = ""
+    view: int = 0
 
     def __post_init__(self) -> None:
         known(PLACES, self.place, "place")
@@ -59,6 +61,8 @@ class SceneSpec:
             raise SourceUrlError(f"seconds must be one picture's to {MAX_SECONDS:.0f}, got {self.seconds}")
         if self.seed < 0:
             raise SourceUrlError(f"seed must not be negative, got {self.seed}")
+        if self.view < 0:
+            raise SourceUrlError(f"view must not be negative, got {self.view}")
         parse_weather(self.weather)
         parse_faults(self.fault)
         if self.people is not None and not 0 <= self.people <= MAX_PEOPLE:
@@ -66,8 +70,9 @@ class SceneSpec:
 
     @property
     def where(self) -> Place:
-        """The place itself."""
-        return PLACES[self.place]
+        """The place with the zones that the scenario needs, and with the camera as it hangs."""
+        place = SCENARIOS[self.scenario].at(self.place)
+        return replace(place, camera=place.camera.elsewhere(self.view)) if self.view else place
 
     @property
     def spells(self) -> tuple[Spell, ...]:
@@ -104,11 +109,13 @@ class Address:
     loop: bool = False
 
 
-_KEYS = ("scenario", "seed", "size", "fps", "seconds", "people", "loop", "weather", "fault")
+_KEYS = ("scenario", "seed", "size", "fps", "seconds", "people", "loop", "weather", "fault", "view")
 
 
 def parse_address(url: str) -> Address:
-    """Understand `sim://PLACE?scenario=NAME&seed=N&size=WxH&fps=F&seconds=S&people=N&loop=1&weather=W&fault=F`.
+    """Understand `sim://PLACE?scenario=NAME&seed=N&size=WxH&fps=F&seconds=S&people=N&loop=1`.
+
+    There are also `weather=W`, `fault=F` and `view=N`; see `SceneSpec`.
 
     Raises:
         SourceUrlError: not such a URL, an unknown or repeated parameter, or an impossible value.

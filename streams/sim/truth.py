@@ -20,6 +20,11 @@ Box = tuple[float, float, float, float]
 Kind = Literal[
     "hazard.intrusion",
     "hazard.line",
+    "hazard.wrongway",
+    "hazard.obstruction",
+    "hazard.forbidden_object",
+    "hazard.abandoned",
+    "hazard.removed",
     "hazard.fall",
     "crowd.density",
     "crowd.counterflow",
@@ -63,20 +68,46 @@ class TruthPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class TruthThing:
+    """One thing in one picture.
+
+    Attributes:
+        number: the thing's, the same in all pictures of the clip.
+        kind: as in `things.Kind`.
+        ground: (x, y) metres of its middle.
+        box: left, top, right, bottom, fractions of the picture within [0, 1].
+        visible: share of what is drawn of it that nothing hides, 0 to 1.
+        parked_s: seconds it has stood still.
+    """
+
+    number: int
+    kind: str
+    ground: Point
+    box: Box
+    visible: float
+    parked_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TruthFrame:
-    """One picture: its presentation time in seconds, and who is in it."""
+    """One picture: its presentation time in seconds, and who and what is in it."""
 
     pts_s: float
     people: tuple[TruthPerson, ...]
+    things: tuple[TruthThing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TruthShape:
-    """A zone's polygon or a line's two points: in metres on the ground, and in fractions of the picture."""
+    """A zone's polygon or a line's two points: in metres on the ground, and in fractions of the picture.
+
+    `towards` is a unit vector on the ground: the allowed way of a one-way zone.
+    """
 
     id: str
     ground: tuple[Point, ...]
     image: tuple[Point, ...]
+    towards: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +274,13 @@ def _flow(data: Mapping[str, Any]) -> TruthFlow:
 
 
 def _shape_json(shape: TruthShape) -> dict[str, object]:
-    return {"id": shape.id, "ground": shape.ground, "image": shape.image}
+    towards: dict[str, object] = {} if shape.towards is None else {"towards": shape.towards}
+    return {"id": shape.id, "ground": shape.ground, "image": shape.image} | towards
 
 
 def _shape(data: Mapping[str, Any]) -> TruthShape:
-    return TruthShape(data["id"], *(tuple((x, y) for x, y in data[key]) for key in ("ground", "image")))
+    ground, image = (tuple((x, y) for x, y in data[key]) for key in ("ground", "image"))
+    return TruthShape(data["id"], ground, image, tuple(data["towards"]) if "towards" in data else None)
 
 
 def _event_json(event: TruthEvent) -> dict[str, object]:
@@ -262,7 +295,8 @@ def _frame_json(frame: TruthFrame) -> dict[str, object]:
         | ({} if one.posture is None else {"posture": one.posture})
         for one in frame.people
     ]
-    return {"pts_s": frame.pts_s, "people": people}
+    things = [{name: getattr(one, name) for name in TruthThing.__slots__} for one in frame.things]
+    return {"pts_s": frame.pts_s, "people": people} | ({"things": things} if things else {})
 
 
 def _frame(data: Mapping[str, Any]) -> TruthFrame:
@@ -277,4 +311,8 @@ def _frame(data: Mapping[str, Any]) -> TruthFrame:
         )
         for one in data["people"]
     )
-    return TruthFrame(data["pts_s"], tuple(people))
+    things = (
+        TruthThing(**{**one, "ground": tuple(one["ground"]), "box": tuple(one["box"])})
+        for one in data.get("things", ())
+    )
+    return TruthFrame(data["pts_s"], tuple(people), tuple(things))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.sim import forces
+from streams.sim import detour, forces
 from streams.sim.bearing import Hold
 from streams.sim.geometry import Points, Segments, offsets, passed
 
@@ -123,6 +123,11 @@ class World:
     Args:
         walls: (m, 2, 2) metres, which nobody passes.
         courtesy: (k, 2, 2) metres, which only people who are `free` pass.
+
+    Attributes:
+        crowd: everybody.
+        obstacles: (j, 5) rectangles as in `detour` that people walk around, which may change with each step.
+        ticks: steps done.
     """
 
     def __init__(self, walls: Segments, courtesy: Segments) -> None:
@@ -135,6 +140,7 @@ class World:
         self._holds: dict[int, Hold] = {}
         self._entered = 0
         self.crowd = Crowd()
+        self.obstacles = np.zeros((0, 5))
         self.ticks = 0
 
     @property
@@ -223,11 +229,15 @@ class World:
             self._follow_errands(crowd)
 
     def _move(self, crowd: Crowd) -> None:
-        to_goal = crowd.target - crowd.position
+        to_goal = self._aim(crowd) - crowd.position
         ahead = self._ahead(crowd, to_goal)
         acceleration = forces.driving_forces(crowd.velocity, self._desired(crowd, to_goal, ahead))
-        concerned = self._solid | ~crowd.free[:, None]
-        away = offsets(crowd.position, self._walls)
+        walls, concerned = self._walls, self._solid | ~crowd.free[:, None]
+        if len(self.obstacles):
+            sides = detour.sides(self.obstacles)
+            walls = np.concatenate((walls, sides))
+            concerned = np.concatenate((concerned, np.ones((len(crowd), len(sides)), np.bool_)), axis=1)
+        away = offsets(crowd.position, walls)
         away[~concerned] = np.inf
         acceleration += forces.wall_forces(away)
         radius = np.where(crowd.posture > 0, DOWN_RADIUS_M, BODY_RADIUS_M)
@@ -243,15 +253,26 @@ class World:
         velocity *= np.minimum(1.0, limit / np.maximum(speed, 1e-9))[:, None]
         position = forces.give_way(crowd.position + velocity * TICK_S, limit * TICK_S / 2)
         if (np.abs(away).max(axis=-1) < WALL_GAP_M + MAX_SPEED_M_S * TICK_S).any():
-            position = forces.keep_out(position, self._walls, WALL_GAP_M, concerned)
-            through = passed(crowd.position, position, self._walls) & concerned
+            position = forces.keep_out(position, walls, WALL_GAP_M, concerned)
+            through = passed(crowd.position, position, walls) & concerned
             position[through.any(axis=1)] = crowd.position[through.any(axis=1)]
+        if len(self.obstacles):  # who a vehicle has come upon is pushed aside, as no side is between them
+            position = detour.reachable(position, self.obstacles, WALL_GAP_M)
         crowd.velocity = np.round(velocity * GRAIN) / GRAIN
         crowd.position = np.round(position * GRAIN) / GRAIN
         self._stay(crowd)
         moved = np.where(crowd.posture[:, None] > 0, 0.0, crowd.position - crowd.before)
         crowd.walked = crowd.walked + np.hypot(moved[:, 0], moved[:, 1])
         self._turn(crowd, np.minimum(speed, limit))
+
+    def _reachable(self, crowd: Crowd) -> Points:
+        """(n, 2) metres: the nearest point of everybody's goal on which nothing stands."""
+        return detour.reachable(crowd.target, self.obstacles) if len(self.obstacles) else crowd.target
+
+    def _aim(self, crowd: Crowd) -> Points:
+        """(n, 2) metres: what everybody makes for now, the goal or a corner of what is in the way."""
+        target = self._reachable(crowd)
+        return detour.around(crowd.position, target, self.obstacles) if len(self.obstacles) else target
 
     def _held(self) -> list[int]:
         """Rows of those who are not upright."""
@@ -300,7 +321,7 @@ class World:
         crowd.heading = np.round((crowd.heading + turn * eagerness) * GRAIN) / GRAIN
 
     def _follow_errands(self, crowd: Crowd) -> None:
-        to_goal = crowd.target - crowd.position
+        to_goal = self._reachable(crowd) - crowd.position
         distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
         upright = crowd.posture == 0
         for row in np.flatnonzero(upright & ~crowd.standing & (distance < STOPS_WITHIN_M)):

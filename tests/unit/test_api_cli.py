@@ -76,7 +76,7 @@ def test_version() -> None:
         (["simulate", "walk"], "--out FILE"),
         (["simulate", "walk", "--rtsp", "0", "--out", "x.mp4"], "--out FILE"),
         (["simulate", "walk", "--rtsp", "0", "--truth", "x.json"], "--truth goes with --out"),
-        (["simulate", "riot", "--out", "x.mp4"], "there are bottleneck, counterflow, crowding"),
+        (["simulate", "riot", "--out", "x.mp4"], "there are abandoned, bottleneck, counterflow"),
         (["simulate", "walk", "--size", "huge", "--out", "x.mp4"], "1280x720"),
         (["events", "tail", "--redis", "redis://h", "--district", "1"], "six digits"),
         (["health", "--url", "ftp://h"], "--url must look like"),
