@@ -21,7 +21,7 @@ from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import UNKNOWN_NOISE, HeightsPx, View
+from edge.view import UNKNOWN_NOISE, USUAL_ASPECT, HeightsPx, View
 from models.detections import Tracks
 
 OFF_SCHEDULE = "outside its schedule"
@@ -176,6 +176,8 @@ class Analysis:
             person_px=heights,
             stature=_statures(tracks, ground, heights, scene.size_px),
             things=scene.things,
+            detections=scene.found,
+            aspect=USUAL_ASPECT if scene.size_px is None else scene.size_px[0] / scene.size_px[1],
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:

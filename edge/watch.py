@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -117,6 +118,7 @@ class CameraWatch:
         own = self._look_at_itself(scene, pts_s, local)
         if self._analysis.unseen is None:
             scene = self._stills.look(scene, detections, pts_s)
+        scene = replace(scene, found=detections)
         look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
         self.people = look.people
