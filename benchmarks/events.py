@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.common import parsed, save, say, show
 from benchmarks.events_scenes import THEMES, Scene, Theme, scene_of
 from benchmarks.events_score import Tally, judge, per_day
-from benchmarks.events_seen import watch
+from benchmarks.events_seen import looks, watch
 from streams.errors import SourceUrlError
 from streams.service import Service
 from streams.sim.spec import parse_size
@@ -49,7 +49,8 @@ class Result:
 
 def run(scene: Scene, keep: bool) -> Result:
     """Watch a scene and compare."""
-    watched = watch(scene.camera, "count" if scene.theme.scenario == "surge" else "skip", keep=keep)
+    camera, heads = scene.camera, "count" if scene.theme.scenario == "surge" else "skip"
+    watched = watch(camera, looks(camera, heads, keep))
     name = f"{scene.theme.name} {scene.spec.place} seed {scene.spec.seed}"
     return Result(scene, judge(name, scene.truth, watched), watched.seconds, watched.fps)
 

@@ -7,13 +7,12 @@ change.
 import hashlib
 import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlencode
 
 import cv2
@@ -108,12 +107,12 @@ def url_of(spec: SceneSpec) -> str:
     return f"sim://{spec.place}?{urlencode(values, safe=':@,')}"
 
 
-def looks(camera: CameraConfig, heads: Literal["count", "skip"], keep: bool) -> Iterator[Look]:
+def looks(camera: CameraConfig, heads: str, keep: bool) -> Iterator[Look]:
     """Every look at a camera that gives one clip.
 
     Args:
         camera: whose source it is.
-        heads: whether to count heads and measure motion, for crowds.
+        heads: `count` to count heads and measure motion, for crowds; `skip` otherwise.
         keep: whether to take, or leave, a recording under `.work/events`.
     """
     source = camera.source.analysed.get_secret_value()
@@ -168,13 +167,12 @@ def _seen(camera: CameraConfig, heads: str) -> Iterator[Look]:
                 yield Look(pts_s, found, census.look(camera.id, decoded.picture, pts_s, wish))
 
 
-def watch(camera: CameraConfig, heads: Literal["count", "skip"] = "skip", *, keep: bool = False) -> Watched:
+def watch(camera: CameraConfig, seen: Iterable[Look]) -> Watched:
     """Have a camera watched by its rules from its clip's beginning to its end.
 
     Args:
-        camera: with a source that ends.
-        heads: as `looks` takes it.
-        keep: likewise.
+        camera: with its rules.
+        seen: every look at it.
     """
     now, randbits = EPOCH, random.Random(1).getrandbits
     new_id = Uuid7(lambda: now, randbits)
@@ -183,9 +181,9 @@ def watch(camera: CameraConfig, heads: Literal["count", "skip"] = "skip", *, kee
     watching = CameraWatch(camera, models().detector, context, tracker, new_id)
     told: list[tuple[float, EventDraft]] = []
     times: list[float] = []
-    for look in looks(camera, heads, keep):
+    for look in seen:
         now = EPOCH + timedelta(seconds=look.pts_s)
-        luma = look.scene.luma if watching.checks_view(look.pts_s) or heads == "count" else None
+        luma = look.scene.luma if watching.checks_view(look.pts_s) or look.scene.heads is not None else None
         motion = look.scene.motion if watching.dense else None
         scene = replace(look.scene, luma=luma, motion=motion)
         told += [(look.pts_s, draft) for draft in watching.update(look.found, look.pts_s, now, scene)]

@@ -1,7 +1,7 @@
 """Hazards in places, as pure steps: (state, what is seen) -> (state, what it means)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -135,6 +135,10 @@ def step_crossings(
     way = end - start
     clear = sure & (np.abs(offsets) > _waver(boxes, way))
     margin = _waver_along(boxes, way)
+    for row in np.flatnonzero(~sure):
+        # Hardly seen is not unseen: nobody else can have taken the number.
+        if (weak := sides.get(int(keys[row]))) is not None:
+            sides[int(keys[row])] = replace(weak, seen_s=pts_s)
     for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
         old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))

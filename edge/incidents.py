@@ -1,6 +1,7 @@
 """Incidents: a row of observations becomes begin, update and end, once each, without flicker."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -66,6 +67,7 @@ class _Watch:
         lost: since when each level is continuously no longer sustained.
         first_pts_s, first_utc: first look of the present row of troubled ones.
         ended: observed seconds and level of the last incident; None before the first.
+        held_back: whether the present row of troubled looks has been kept quiet so far, to cool down.
     """
 
     observed_s: float = 0.0
@@ -77,6 +79,7 @@ class _Watch:
     first_utc: datetime | None = None
     open: "_Open | None" = None
     ended: tuple[float, int] | None = None
+    held_back: bool = False
 
     def look(self, seen: Observation, pts_s: float, utc: datetime) -> None:
         if self.last_pts_s is not None:
@@ -201,6 +204,7 @@ class Incidents:
         self._policies = dict(policies)
         self._new_id = new_id
         self._update_s = update_s
+        self._held_back: Counter[Rule] = Counter()
         self._watches: dict[Rule, _Watch] = {}
         self._rows: dict[Rule, _Row] = {}
         self._strictness: Mapping[Rule, float] = {}
@@ -210,6 +214,11 @@ class Incidents:
     def open(self) -> tuple[str, ...]:
         """Open incidents as `kind/zone`, in order."""
         return tuple(sorted(f"{kind}/{zone}" for (kind, zone), w in self._watches.items() if w.open))
+
+    @property
+    def held_back(self) -> Mapping[str, int]:
+        """How often trouble was kept quiet, as it came within its rule's cool-down: by `kind/zone`."""
+        return {f"{kind}/{zone}": number for (kind, zone), number in sorted(self._held_back.items())}
 
     def update(self, observations: Iterable[Observation], pts_s: float, utc: datetime) -> list[Change]:
         """What one look changes.
@@ -305,8 +314,14 @@ class Incidents:
     def _begin(
         self, watch: _Watch, risen: int | None, seen: Observation, pts_s: float, utc: datetime
     ) -> list[Change]:
-        if risen is None or watch.cooling(self._policies.get((seen.kind, seen.zone), Policy()), risen):
+        if risen is None:
+            watch.held_back = False
             return []
+        if watch.cooling(self._policies.get((seen.kind, seen.zone), Policy()), risen):
+            self._held_back[(seen.kind, seen.zone)] += not watch.held_back
+            watch.held_back = True
+            return []
+        watch.held_back = False
         started = watch.first_utc or utc
         watch.open = _Open(self._new_id(), risen, watch.first_pts_s, started, pts_s, seen, worst=risen)
         watch.open.look(seen)

@@ -241,6 +241,11 @@ def _scene_families(cameras: Iterable[CameraStatus]) -> Iterator[Metric]:
         "sharpeyes_last_frame_age_seconds", "Time since the last analysed picture.", labels=["camera"]
     )
     incidents = GaugeMetricFamily("sharpeyes_incidents_open", "Open incidents.", labels=["camera", "kind"])
+    held_back = CounterMetricFamily(
+        "sharpeyes_incidents_held_back",
+        "Trouble that was kept quiet as it came within its rule's cool-down.",
+        labels=["camera", "rule"],
+    )
     place = ["camera", "zone"]
     persons = GaugeMetricFamily("sharpeyes_zone_occupancy_persons", "People in a zone.", labels=place)
     unit = "persons_per_square_meter"
@@ -253,13 +258,15 @@ def _scene_families(cameras: Iterable[CameraStatus]) -> Iterator[Metric]:
             age.add_metric([camera.id], camera.frame_age_s)
         for kind, number in sorted(Counter(name.split("/")[0] for name in camera.incidents).items()):
             incidents.add_metric([camera.id, kind], number)
+        for rule, number in camera.held_back.items():
+            held_back.add_metric([camera.id, rule], number)
         for zone in camera.zones:
             persons.add_metric([camera.id, zone.id], zone.count)
             if zone.density_mean_per_m2 is not None:
                 mean.add_metric([camera.id, zone.id], zone.density_mean_per_m2)
             if zone.density_worst_cell_per_m2 is not None:
                 worst.add_metric([camera.id, zone.id], zone.density_worst_cell_per_m2)
-    yield from (age, incidents, persons, mean, worst)
+    yield from (age, incidents, held_back, persons, mean, worst)
 
 
 def _gate_families(readers: Mapping[str, ReaderStatus]) -> Iterator[Metric]:

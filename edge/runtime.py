@@ -353,6 +353,7 @@ class Node:
             calibrated=watch.site.ground is not None,
             decoder=reader.decoder,
             unavailable=watch.unavailable,
+            held_back=watch.held_back,
         )
 
     def readiness(self) -> Readiness:

@@ -53,6 +53,7 @@ class CameraStatus:
         calibrated: whether the camera has a ground plane.
         decoder: `software`, or the kind of device that decodes; None before the first opening.
         unavailable: why rules could not be judged at the last look, by `kind/zone`.
+        held_back: how often trouble came within a rule's cool-down and was kept quiet, by `kind/zone`.
     """
 
     id: str
@@ -73,6 +74,7 @@ class CameraStatus:
     calibrated: bool
     decoder: str | None = None
     unavailable: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    held_back: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -50,6 +50,7 @@ class CameraWatch:
         people: everybody in view on the ground at the last look; None where the camera is not calibrated.
         unavailable: why rules could not be judged at the last look, by kind and place.
         open_incidents: as `kind/zone`, at the last look.
+        held_back: how often a rule kept trouble quiet, to cool down, by kind and place.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
         timezone: of the place, for schedules; None where a picture's time of day means nothing, as in a clip.
@@ -72,6 +73,7 @@ class CameraWatch:
         self.people: People | None = None
         self.unavailable: dict[str, str] = {}
         self.open_incidents: tuple[str, ...] = ()
+        self.held_back: Mapping[str, int] = {}
         self.attend: Callable[[bool], None] = lambda _: None
         self.timezone: tzinfo | None = None
         self.seen_mono_s: float | None = None
@@ -121,6 +123,7 @@ class CameraWatch:
         self._rate.read(pts_s, self._looks)
         changes = self._incidents.update((*look.observations, *moved), pts_s, utc)
         self.open_incidents = self._analysis.open_incidents = self._incidents.open
+        self.held_back = self._incidents.held_back
         self.attend(self.attention)
         return self._drafts(changes)
 

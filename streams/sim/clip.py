@@ -19,6 +19,7 @@ from streams.sim.lens import Lens
 from streams.sim.marshal import Marshal
 from streams.sim.postures import POSTURES
 from streams.sim.render import Shot
+from streams.sim.riders import Riders
 from streams.sim.scene import Moment
 from streams.sim.spec import SceneSpec
 from streams.sim.truth import (
@@ -81,10 +82,11 @@ def write_clip(
             f"encoding is for {options.size} at {options.fps}/s, the scene is {spec.size} at {spec.fps}/s"
         )
     scene, witness, chronicle = spec.scene(), Witness(spec.where), Chronicle(spec.where)
-    marshal = Marshal(spec.where)
+    marshal, riders = Marshal(spec.where), Riders(spec.where)
     scene.observe(witness)
     scene.observe(chronicle)
     scene.observe_things(marshal)
+    scene.observe_things(riders)
     lens = Lens(spec)
     frames = []
     with av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container:
@@ -99,7 +101,7 @@ def write_clip(
                 progress(done + 1, count)
         _mux(container, stream.encode(None), lens.uplink)
     end_s = (count - 1) / spec.fps
-    truth = _truth(spec, lens.camera, frames, _events(spec, witness, marshal, end_s))
+    truth = _truth(spec, lens.camera, frames, _events(spec, (witness, marshal, riders), end_s))
     truth = replace(
         truth,
         looks=chronicle.looks(end_s),
@@ -120,16 +122,19 @@ def scene_truth(spec: SceneSpec) -> tuple[TruthEvent, ...]:
     if spec.pictures is None:
         raise SourceUrlError("only a scene with seconds has a whole truth")
     scene, witness, marshal = spec.scene(), Witness(spec.where), Marshal(spec.where)
+    riders = Riders(spec.where)
     scene.observe(witness)
     scene.observe_things(marshal)
+    scene.observe_things(riders)
     end_s = (spec.pictures - 1) / spec.fps
     scene.at(end_s)
-    return _events(spec, witness, marshal, end_s)
+    return _events(spec, (witness, marshal, riders), end_s)
 
 
-def _events(spec: SceneSpec, witness: Witness, marshal: Marshal, end_s: float) -> tuple[TruthEvent, ...]:
+def _events(spec: SceneSpec, seers: tuple[Witness, Marshal, Riders], end_s: float) -> tuple[TruthEvent, ...]:
     """What happened before the camera, and to it."""
-    events = (*witness.events(end_s), *marshal.events(end_s), *fault_events(spec.faults, end_s))
+    seen = (event for seer in seers for event in seer.events(end_s))
+    events = (*seen, *fault_events(spec.faults, end_s))
     return tuple(sorted(events, key=lambda event: (event.begin_s, event.kind)))
 
 

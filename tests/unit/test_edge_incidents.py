@@ -200,6 +200,14 @@ def test_after_an_incident_none_begins_for_a_while():
     assert run(cooled(0), [3, None, 3, None])[2:] == [(2, "begin", 3), (3, "end", 3)]
 
 
+def test_what_is_held_back_is_counted_once_a_time():
+    incidents = cooled(10)
+    for t, level in enumerate([3, None, 3, 3, None, 3, None]):
+        incidents.update([seen(level)], t, utc(t))
+    assert incidents.held_back == {"/".join(RULE): 2}
+    assert not cooled(10).held_back
+
+
 def test_what_is_worse_is_told_at_once_and_what_lasts_is_told_later():
     assert run(cooled(60), [3, None, 2, None, 2]) == [
         (0, "begin", 3),

@@ -45,6 +45,7 @@ def camera(id_: str, **changes: Any) -> CameraStatus:
         "zones": (ZoneStatus("plaza", 41, 2.1, 4.3), ZoneStatus("platform", 1)),
         "incidents": ("crowd.density/plaza", "hazard.intrusion/platform", "hazard.intrusion/track"),
         "calibrated": True,
+        "held_back": {"hazard.line/gate": 3},
     }
     return CameraStatus(**{**facts, **changes})
 
@@ -63,7 +64,7 @@ def sample() -> NodeSample:
         events_published=39,
         cameras=(
             camera("gate-2"),
-            camera("gate-3", state="retrying", frame_age_s=None, zones=(), incidents=()),
+            camera("gate-3", state="retrying", frame_age_s=None, zones=(), incidents=(), held_back={}),
         ),
     )
     outbox = OutboxCounts(45, 32, 3, 3000, 1.5, {1: 0, 2: 0, 3: 0, 4: 1, 5: 2}, 7)
@@ -194,6 +195,7 @@ def test_a_scrape_holds_what_the_node_knows(metrics: Metrics) -> None:
         "last_frame_age_seconds{camera=gate-2}": 0.08,
         "incidents_open{camera=gate-2}{kind=crowd.density}": 1,
         "incidents_open{camera=gate-2}{kind=hazard.intrusion}": 2,
+        "incidents_held_back_total{camera=gate-2}{rule=hazard.line/gate}": 3,
         "zone_occupancy_persons{camera=gate-2}{zone=plaza}": 41,
         "zone_occupancy_persons{camera=gate-2}{zone=platform}": 1,
         "zone_density_persons_per_square_meter{camera=gate-2}{zone=plaza}": 2.1,
