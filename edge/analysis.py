@@ -130,7 +130,8 @@ class Analysis:
         if self.unseen is not None:
             return Look((), {}, dict.fromkeys(self._watchers, self.unseen))
         view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
-        view = replace(view, local=local, open_incidents=self.open_incidents)
+        calm = not self.open_incidents and self.ground_lost is None
+        view = replace(view, local=local, calm=calm)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:

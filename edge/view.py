@@ -53,9 +53,9 @@ class View:
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
         local: the time of day there; None where nobody knows.
-        open_incidents: of this camera, as `kind/zone`, at the look before.
         detections: objects in the picture, low scores included; None where only the tracks are known.
         aspect: ratio of the picture's width to its height.
+        calm: whether no incident of this camera was open at the look before, and it looks where it should.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
         stature: (n,) each box's height as a share of an upright adult's there; NaN where that is unknown.
     """
@@ -74,9 +74,9 @@ class View:
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
     local: datetime | None = None
-    open_incidents: Sequence[str] = ()
     detections: Detections | None = None
     aspect: float = USUAL_ASPECT
+    calm: bool = True
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
     _members: dict[str, Rows] = field(default_factory=dict)
     _people: dict[str, People] = field(default_factory=dict)

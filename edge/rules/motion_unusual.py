@@ -138,7 +138,7 @@ class UnusualWatcher(LearningWatcher):
             return []
         if not due(self._passages, view.pts_s):
             return [] if self._said is None else [self._said]
-        usual = self._unusual.look(view.pts_s, view.local, calm=not view.open_incidents)
+        usual = self._unusual.look(view.pts_s, view.local, calm=view.calm)
         seen, rows, crowd = self._seen(view)
         self._passages, made = step(self._passages, seen, view.pts_s, usual)
         self.rarest = float(made.p.min(initial=1.0))

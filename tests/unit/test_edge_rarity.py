@@ -14,16 +14,16 @@ def share_below(ps: np.ndarray, alpha: float) -> float:
     return float((ps <= alpha).mean())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_p_values_of_usual_things_are_no_rarer_than_they_say(seed):
     rng = np.random.default_rng(seed)
     kinds = rng.dirichlet(np.full(30, 0.3))
     ps = []
-    for _ in range(1500):
+    for _ in range(600):
         seen = rng.choice(30, 200, p=kinds)
         ps.append(mass_p(np.bincount(seen, minlength=30).astype(float))[rng.choice(30, p=kinds)])
     for alpha in (0.02, 0.05, 0.1, 0.3):
-        assert share_below(np.array(ps), alpha) <= alpha + 3 * np.sqrt(alpha / 1500)
+        assert share_below(np.array(ps), alpha) <= alpha + 3 * np.sqrt(alpha / 600)
 
 
 def test_p_values_of_speeds_are_uniform():

@@ -25,6 +25,7 @@ GROUND = [
     for y in (0.3, 0.6, 0.9)
 ]
 QUICK = {"learning_h": 1, "alarms_per_day": 24}
+LEFT = {"id": "left", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
 STEP_S = 1.0
 
 
@@ -34,7 +35,7 @@ def analysis(ground=True, **rule) -> Analysis:
             "id": "gate",
             "source": "sim://plaza",
             "ground": GROUND if ground else [],
-            "zones": [{"id": "left", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}],
+            "zones": [LEFT] if "zone" in rule else [],
             "rules": [{"kind": "motion.unusual", **QUICK, **rule}],
         }
     )
@@ -95,7 +96,7 @@ class Street:
 
 def taught(watched: Analysis) -> Street:
     street = Street(watched)
-    street.run(5700)
+    street.run(5520)
     assert not street.looks[-1].unavailable
     street.walkers.clear()
     return street
@@ -126,13 +127,13 @@ def street_of(kept, ground=True, **rule) -> Street:
 
 def test_it_says_how_much_of_the_learning_is_done():
     street = Street(analysis())
-    assert street.run(1800) == []
-    assert street.looks[-1].unavailable == {"motion.unusual/view": "learning: 47% of 1 h"}
+    assert street.run(900) == []
+    assert street.looks[-1].unavailable == {"motion.unusual/view": "learning: 22% of 1 h"}
 
 
 @pytest.mark.parametrize("ground", [True, False])
 def test_who_does_as_all_do_is_not_unusual(kept, ground):
-    assert street_of(kept, ground).run(600) == []
+    assert street_of(kept, ground).run(400) == []
 
 
 ODD = {
@@ -176,7 +177,7 @@ def test_people_who_gather_and_stand_where_all_go_are_not_unusual(kept):
     street = street_of(kept)
     for k in range(40):
         street.add(x_m=-6 + 0.3 * k, y_m=9 + 0.02 * k, vx=0.0)
-    assert street.run(200, busy=False) == []
+    assert street.run(120, busy=False) == []
 
 
 def test_animals_are_not_judged(kept):
@@ -195,14 +196,18 @@ def learned_minutes(street: Street) -> float:
     return learner.learned.observed_min
 
 
-def test_nothing_is_learned_while_an_incident_is_open_nor_just_before():
-    street = Street(analysis())
+@pytest.mark.parametrize("ground", [True, False])
+def test_nothing_is_learned_while_an_incident_is_open_or_the_camera_moved_nor_just_before(ground):
+    street = Street(analysis(ground))
     street.run(640)
     before = learned_minutes(street)
     street.run(100)
     street.watched.open_incidents = ("hazard.fall/all",)
-    street.run(600)
+    street.run(300)
     street.watched.open_incidents = ()
+    street.watched.ground_lost = "moved"
+    street.run(100)
+    street.watched.ground_lost = None
     street.run(59)
     assert learned_minutes(street) <= before + 2
     street.run(300)
@@ -214,7 +219,7 @@ def test_nothing_is_learned_or_judged_while_the_camera_is_moved(kept):
     before = learned_minutes(street)
     street.watched.ground_lost = "moved"
     street.add(vx=4.0)
-    assert street.run(600) == []
+    assert street.run(200) == []
     assert street.looks[-1].unavailable == {"motion.unusual/view": NO_GROUND}
     assert learned_minutes(street) == before
 
@@ -222,9 +227,9 @@ def test_nothing_is_learned_or_judged_while_the_camera_is_moved(kept):
 def test_the_same_oddity_again_and_again_is_told_a_few_times_only(kept):
     street = street_of(kept)
     times = 0
-    for _ in range(60):
+    for _ in range(40):
         street.add(x_m=9.0, vx=-1.3)
-        times += bool(street.run(40, busy=False))
+        times += bool(street.run(26, busy=False))
         street.walkers.clear()
     assert 1 <= times <= 30
 
