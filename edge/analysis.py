@@ -15,7 +15,7 @@ from edge.geometry import Floats
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
-from edge.rule_base import Setting, Watcher
+from edge.rule_base import LearningWatcher, Setting, Watcher
 from edge.rules import AnyRule
 from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
@@ -78,10 +78,19 @@ class Analysis:
         self.ground_lost: str | None = None
         """Why places on the ground are not to be trusted at present; None while they are. Until then nobody
         is placed on it, and rules that need it say this instead."""
+        self.unseen: str | None = None
+        """Why nothing can be seen at present; None while it can. Until then nothing is judged or counted."""
+        self.places_lost: str | None = None
+        """Why zones and lines are not to be trusted at present, not even in the picture; None while they are.
+        Until then no rule of one is judged, and nobody counted there."""
+        self.open_incidents: Sequence[str] = ()
+        """The camera's incidents that were open at the look before: nothing is learned meanwhile."""
         setting = Setting(site, tuple(class_names))
         self._site = site
         self._flat = site.without_ground()
         self._on_ground = {f"{r.kind}/{r.subject}" for r in camera.rules if _refuses(r, self._flat)}
+        places = {zone.id for zone in site.zones} | {line.id for line in site.lines}
+        self._placed = {f"{r.kind}/{r.subject}" for r in camera.rules if r.subject in places}
         self._person = setting.person
         self._watchers = {
             f"{rule.kind}/{rule.subject}": _bound(k, rule, setting, camera.id)
@@ -96,6 +105,11 @@ class Analysis:
     def set_strictness(self, rule: str, factor: float) -> None:
         """Have a rule, named by kind and place, be `factor` times surer than usual, 1 or more."""
         self._watchers[rule].strictness = factor
+
+    @property
+    def learners(self) -> tuple[LearningWatcher, ...]:
+        """Rules that learn what is usual there."""
+        return tuple(one for one in self._watchers.values() if isinstance(one, LearningWatcher))
 
     @property
     def dense(self) -> bool:
@@ -113,11 +127,17 @@ class Analysis:
             scene: what else the picture shows.
             local: the time of day there; None where nobody knows, and then every schedule holds.
         """
+        if self.unseen is not None:
+            return Look((), {}, dict.fromkeys(self._watchers, self.unseen))
         view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
+        view = replace(view, local=local, open_incidents=self.open_incidents)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:
                 unavailable[name] = self.ground_lost
+                continue
+            if self.places_lost is not None and name in self._placed:
+                unavailable[name] = self.places_lost
                 continue
             if not holds(self._schedules[name], local):
                 unavailable[name] = OFF_SCHEDULE
@@ -125,7 +145,8 @@ class Analysis:
             observations += watcher.step(view)
             if watcher.unavailable is not None:
                 unavailable[name] = watcher.unavailable
-        return Look(tuple(observations), self._counts(view), unavailable, view.people)
+        counts = self._counts(view) if self.places_lost is None else {}
+        return Look(tuple(observations), counts, unavailable, view.people)
 
     def _view(self, tracks: Tracks, pts_s: float, scene: Scene) -> View:
         self._continuity, keys = continuity.step(self._continuity, tracks, pts_s)

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from edge import profiles
+from edge.eyesight_rules import HealthConfig
 from edge.rules import Rule
 from edge.sections import (
     Fault,
@@ -229,6 +230,7 @@ class CameraConfig(Section):
     zones: tuple[ZoneConfig, ...] = Field((), max_length=64)
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
+    health: HealthConfig = Field(HealthConfig(), description="What is watched for on the camera itself.")
 
     _off = field_validator("gate", mode="before")(_bare_off)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from edge.config import CameraConfig
+from edge.eyesight_rules import SUBJECT
 from edge.observation import Box, Observation
 from edge.policy import Policy
 
@@ -352,5 +353,6 @@ def _change(
 
 
 def policies(camera: CameraConfig) -> dict[Rule, Policy]:
-    """The policy of each of a camera's rules, by kind and zone or line."""
-    return {(rule.kind, rule.subject): rule.policy for rule in camera.rules}
+    """The policy of each of a camera's rules, by kind and zone or line, and of those of the camera itself."""
+    eyes = {(rule.KIND, SUBJECT): rule.policy for rule in camera.health.enabled}
+    return {**eyes, **{(rule.kind, rule.subject): rule.policy for rule in camera.rules}}

@@ -20,7 +20,15 @@ def _clock(value: object) -> object:
         if not 0 <= value <= _DAY_MINUTES:
             raise ValueError('must be a time of day such as "22:30"')
         value = f"{value // 60:02d}:{value % 60:02d}"
-    return "00:00" if value == "24:00" else value
+    if not isinstance(value, str):
+        return value
+    try:  # here, since text that has passed through here no longer counts as a file's, which may be a time
+        told = time.fromisoformat("00:00" if value == "24:00" else value)
+    except ValueError:
+        told = None
+    if told is None or told.tzinfo is not None:
+        raise ValueError('must be a time of day such as "22:30"')
+    return told
 
 
 Clock = Annotated[time, BeforeValidator(_clock)]

@@ -1,4 +1,4 @@
-"""Whether a calibrated camera still looks where it did: places on the ground hold only while it does."""
+"""Whether a camera still looks where it did: only while it does are its places where they were drawn."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,9 +8,11 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.config import CameraConfig
+from edge.evidence import Evidence, Wanted, weigh
+from edge.eyesight_rules import SUBJECT
 from edge.observation import Observation
 from edge.site import Site
-from edge.view_store import Appearance, Appearances, ViewStore, calibration_key
+from edge.view_store import Appearance, Appearances, ViewStore, view_key
 from edge.yardstick import Yardstick
 from streams.learner import Learner
 from streams.shift import LEAST_TILES, STILL, Backdrop, Match, Plane, Shift, apart, measure
@@ -22,18 +24,17 @@ EVERY_S = 2.0
 
 MOVED = "the camera has moved since it was calibrated: run `sharpeyes calibrate` again"
 """Why the ground is not known any more."""
-
-LEVEL = 3
-"""Severity of a camera that was moved: it endangers nobody by itself, but nobody measures there any more."""
+ELSEWHERE = "the camera looks elsewhere than where its zones and lines were drawn: draw them again"
+"""Why places in the picture are not known any more."""
 
 _LOOKS = 5
-_LASTS_S = 10.0
-_FORGETS_S = 120.0
-"""Two looks farther apart say nothing of what was between them."""
 _BACK = 0.7
 """Share of the limits under which a camera is back; between the two nothing changes."""
 
-_SEEK_S = 16.0
+_SEEK_S, _SEEK_SOON_S = 16.0, 4.0
+"""Between two searches anywhere: usually, and where it has only just been lost."""
+_QUICK_LOOKS, _QUICK_EVERY_S = 5, 2.0
+"""Of a view that serves until one has been learned over minutes."""
 _HINTED = 0.01
 """Picture widths by which a hint may be off."""
 _EXPLAINED = 0.5
@@ -42,43 +43,6 @@ _APPEARANCES = 4
 _ELSEWHERE_TILES = 12
 _ELSEWHERE_SHARE = 0.1
 _ELSEWHERE_KNOWN = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the looks have shown so far.
-
-    Attributes:
-        moved: whether the camera looks elsewhere.
-        looks: of the present row that says the contrary.
-        first_s, last_s: camera times of that row's first and last look.
-    """
-
-    moved: bool = False
-    looks: int = 0
-    first_s: float = 0.0
-    last_s: float = 0.0
-
-
-def step(state: State, far: bool | None, pts_s: float) -> State:
-    """What one look changes: a contrary row of some looks and seconds turns the state round.
-
-    Args:
-        state: before.
-        far: whether the view was far from the calibration's; None where that could not be told, which changes
-            nothing.
-        pts_s: camera time.
-    """
-    if far is None:
-        return state
-    if far == state.moved:
-        return State(state.moved)
-    if not state.looks or not 0.0 <= pts_s - state.last_s <= _FORGETS_S:
-        return State(state.moved, 1, pts_s, pts_s)
-    looks = state.looks + 1
-    if looks >= _LOOKS and pts_s - state.first_s >= _LASTS_S - 1e-6:
-        return State(far)
-    return State(state.moved, looks, state.first_s, pts_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,40 +61,56 @@ class Moved:
 
 
 class Steadiness:
-    """Watches whether one calibrated camera is moved. No clock of its own; for one thread.
+    """Watches whether one camera is moved. No clock of its own; for one thread.
 
-    The view's background is learned over minutes at the first start after a calibration, and kept. Others are
-    learned as its looks change over the day, each with how far it was off, so that no slow turn goes unseen.
+    The view's background is learned over minutes at the first start after a calibration, or after zones were
+    drawn, and kept; until then one of a few looks serves. Others are learned as its looks change over the
+    day, each with how far it was off, so that no slow turn goes unseen.
 
     Args:
         camera: its configuration.
-        site: of that camera, with a ground plane.
+        site: of that camera.
         store: where backgrounds are kept; None for nowhere, as for a clip.
 
     Attributes:
         moved: how the camera is moved; None while it is not, as far as is known.
-
-    Raises:
-        ValueError: the camera is not calibrated.
     """
 
     def __init__(self, camera: CameraConfig, site: Site, store: ViewStore | None) -> None:
         self.moved: Moved | None = None
         self._camera_id = camera.id
-        self._key = calibration_key(camera.ground)
-        self._yardstick = Yardstick(site)
+        self._rule = camera.health.moved
+        self._key = view_key(camera)
+        self._yardstick = Yardstick(site, self._rule.view_share)
         self._store = store
         self._views: Appearances = store.load(camera.id, self._key) if store is not None else ()
         self._hints = [STILL] * len(self._views)
         self._best = self._turn = 0
-        self._state = State()
+        self._state = Evidence()
         self._learner = Learner()
+        self._quick: Learner | None = None if self._views else Learner(_QUICK_LOOKS, _QUICK_EVERY_S)
         self._looked_s: float | None = None
         self._sought_s = -math.inf
+        self._lost = False
         self._complained = False
+
+    @property
+    def ground_lost(self) -> str | None:
+        """Why places on the ground are not to be trusted; None while they are."""
+        return MOVED if self.moved is not None else None
+
+    @property
+    def places_lost(self) -> str | None:
+        """Why not even places in the picture are; None while they are."""
+        moved = self.moved
+        if moved is None or (moved.shift is not None and not self._yardstick.shows(moved.shift)):
+            return None
+        return ELSEWHERE
 
     def due(self, pts_s: float) -> bool:
         """Whether it is time for a look."""
+        if not self._rule.enabled:
+            return False
         return self._looked_s is None or not 0.0 <= pts_s - self._looked_s < EVERY_S - 1e-6
 
     def look(self, luma: Plane, pts_s: float, people: NDArray[np.floating] | None = None) -> Moved | None:
@@ -149,9 +129,14 @@ class Steadiness:
             self._sought_s = -math.inf
         match = self._match(luma, pts_s) if self._views else None
         far = self._judge(match, pts_s)
-        if match is not None and match.share >= _EXPLAINED and far is False:
-            self._learner.clear()
-            return self.moved
+        if self._quick is None:
+            if match is not None and match.share >= _EXPLAINED and far is False:
+                self._learner.clear()
+                return self.moved
+        elif not self._views:
+            first = self._quick.add(luma, pts_s, people)
+            if first is not None and first.asked >= LEAST_TILES:
+                self._views, self._hints = (Appearance(first),), [STILL]
         learned = self._learner.add(luma, pts_s, people)
         if learned is not None:
             self._learned(learned)
@@ -161,7 +146,7 @@ class Steadiness:
         """What is to be said at present: `camera.moved` of the view, with a level while it is moved."""
         moved = self.moved
         if moved is None:
-            return Observation("camera.moved", "view", None)
+            return Observation("camera.moved", SUBJECT, None)
         measures = {"agreeing_share": round(moved.share, 3)}
         if moved.shift is not None:
             measures |= {
@@ -172,33 +157,38 @@ class Steadiness:
             }
         if moved.ground_m is not None and math.isfinite(moved.ground_m):
             measures["ground_error_m"] = round(min(moved.ground_m, 1e6), 2)
-        return Observation("camera.moved", "view", LEVEL, measures, confidence=min(1.0, 0.5 + moved.share))
+        return Observation(
+            "camera.moved", SUBJECT, self._rule.level, measures, confidence=min(1.0, 0.5 + moved.share)
+        )
 
     def _judge(self, match: Match | None, pts_s: float) -> bool | None:
         """Whether a look is far off; the state goes on by it."""
         far = None
         if match is not None and match.shift is not None:
-            far = self._yardstick.matters(match.shift, _BACK if self._state.moved else 1.0)
-        self._settle(step(self._state, far, pts_s), match if far else None)
+            far = self._yardstick.matters(match.shift, _BACK if self._state.holds else 1.0)
+        rule = self._rule
+        wanted = Wanted(_LOOKS, rule.release_s if self._state.holds else rule.hold_s)
+        self._settle(weigh(self._state, far, pts_s, wanted), match if far else None)
         return far
 
-    def _settle(self, state: State, match: Match | None) -> None:
-        was, self._state = self._state.moved, state
-        if not state.moved:
+    def _settle(self, state: Evidence, match: Match | None) -> None:
+        was, self._state = self._state.holds, state
+        if not state.holds:
             self.moved = None
         elif match is not None and match.shift is not None:
             self.moved = Moved(match.shift, self._yardstick.ground_m(match.shift), match.share)
         elif self.moved is None:
             self.moved = Moved(None, None, 0.0)
-        if state.moved != was:
-            text = MOVED if state.moved else "the camera looks again where it did when it was calibrated"
+        if state.holds != was:
+            lost = MOVED if self._yardstick.calibrated else ELSEWHERE
+            text = lost if state.holds else "the camera looks again where it did when it was set up"
             _log.warning(text, camera=self._camera_id)
 
     def _match(self, luma: Plane, pts_s: float) -> Match:
         """By the appearance that was right last, or by another one, in turn: a look may cost little."""
-        seek = pts_s - self._sought_s >= _SEEK_S
         first = self._measured(self._best, luma, seek=False)
         if first.shift is not None:
+            self._lost = False
             return first
         if len(self._views) > 1:
             self._turn = (self._turn + 1) % len(self._views)
@@ -206,10 +196,10 @@ class Steadiness:
                 self._turn = (self._turn + 1) % len(self._views)
             other = self._measured(self._turn, luma, seek=False)
             if other.shift is not None:
-                self._best = self._turn
+                self._best, self._lost = self._turn, False
                 return other
-        if seek:
-            self._sought_s = pts_s
+        if pts_s - self._sought_s >= (_SEEK_S if self._lost else _SEEK_SOON_S):
+            self._sought_s, self._lost = pts_s, True
             return self._measured(self._best, luma, seek=True)
         return first
 
@@ -231,8 +221,8 @@ class Steadiness:
 
     def _learned(self, backdrop: Backdrop) -> None:
         """What a background of the last minutes says, which is more than one look."""
-        if not self._views:
-            self._begin(backdrop)
+        if self._quick is not None:
+            self._replace(backdrop)
             return
         matches = [
             self._measured(row, backdrop.grey, seek=True, known=backdrop.known)
@@ -241,7 +231,7 @@ class Steadiness:
         best = max(matches, key=lambda match: (match.shift is not None, match.share))
         if best.shift is not None:
             if self._yardstick.matters(best.shift):
-                self._settle(State(moved=True), best)
+                self._settle(Evidence(holds=True), best)
             elif backdrop.asked >= LEAST_TILES and best.share < _EXPLAINED:
                 self._add(Appearance(backdrop, best.shift))
         elif (
@@ -250,7 +240,20 @@ class Steadiness:
             and float(backdrop.known.mean()) >= _ELSEWHERE_KNOWN
         ):
             # A place that stands still, full of edges, and none of them is where it was.
-            self._settle(State(moved=True), None)
+            self._settle(Evidence(holds=True), None)
+
+    def _replace(self, backdrop: Backdrop) -> None:
+        """A view learned over minutes takes the place of the first, unless the camera was moved meanwhile."""
+        if self._views:
+            match = self._measured(0, backdrop.grey, seek=True, known=backdrop.known)
+            if match.shift is not None and self._yardstick.matters(match.shift):
+                self._settle(Evidence(holds=True), match)
+                return
+            if self._state.holds:
+                return
+        if backdrop.asked >= LEAST_TILES:
+            self._views, self._hints, self._best, self._quick = (), [], 0, None
+        self._begin(backdrop)
 
     def _begin(self, backdrop: Backdrop) -> None:
         if backdrop.asked >= LEAST_TILES:

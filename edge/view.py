@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,8 @@ class View:
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
+        local: the time of day there; None where nobody knows.
+        open_incidents: of this camera, as `kind/zone`, at the look before.
         detections: objects in the picture, low scores included; None where only the tracks are known.
         aspect: ratio of the picture's width to its height.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
@@ -70,6 +73,8 @@ class View:
     person_px: HeightsPx | None = None
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
+    local: datetime | None = None
+    open_incidents: Sequence[str] = ()
     detections: Detections | None = None
     aspect: float = USUAL_ASPECT
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)

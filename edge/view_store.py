@@ -1,4 +1,4 @@
-"""Backgrounds of calibrated cameras on the node's own disk, so that one turned while it was off is noticed.
+"""Backgrounds of cameras on the node's own disk, so that one turned while it was off is noticed.
 
 They never leave the node: no event, page or file of evidence holds them.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from edge.config import CameraConfig
 from edge.durable import replace_file
 from edge.sections import GroundPoint
 from streams.shift import STILL, Backdrop, Shift
@@ -38,6 +39,14 @@ class Appearance:
 
 Appearances = tuple[Appearance, ...]
 """The first is that of the calibration."""
+
+
+def view_key(camera: CameraConfig) -> str:
+    """What tells one set-up of a camera from another, 64 hex digits: its calibration, or else its places."""
+    if camera.ground:
+        return calibration_key(camera.ground)
+    places = [[zone.id, zone.polygon] for zone in camera.zones] + [[ln.id, ln.points] for ln in camera.lines]
+    return hashlib.sha256(b"in the picture" + json.dumps(places).encode()).hexdigest()
 
 
 def calibration_key(ground: Sequence[GroundPoint]) -> str:
@@ -75,7 +84,7 @@ class ViewStore:
             )
             return ()
         if known_key != key:
-            _log.info("new calibration: the camera's view is learned anew", camera=camera_id)
+            _log.info("new calibration or new places: the camera's view is learned anew", camera=camera_id)
             return ()
         return kept
 

@@ -1,5 +1,6 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -10,20 +11,27 @@ from numpy.typing import NDArray
 from edge.analysis import Analysis, ZoneCount
 from edge.config import CameraConfig
 from edge.events import Coverage, EventContext, EventDraft, ModelRef, incident_event
+from edge.eyesight import Eyesight
+from edge.eyesight_rules import SUBJECT
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
+from edge.normality_store import NormalityStore
 from edge.observation import Observation
 from edge.people import People
 from edge.precision import RuleVerdicts
 from edge.scene import UNKNOWN, Scene
+from edge.schedule import holds
 from edge.site import Site
-from edge.steadiness import MOVED, Steadiness
+from edge.steadiness import Steadiness
 from edge.stills import Stills
 from edge.strictness import strictness
 from edge.view_store import ViewStore
 from models.detections import Detections
 from models.detector import Detector
 from models.tracker import Tracker
+
+MIND_S = 60.0
+"""How often a camera asks whether it is to forget what is usual."""
 
 DEGRADED_BELOW = 0.8
 """Share of the configured rate under which an event says that it was seen with less than full attention."""
@@ -78,12 +86,13 @@ class CameraWatch:
         self._model = ModelRef(name=detector.name, sha256=detector.sha256)
         self._tracker = tracker
         self._analysis = Analysis(camera, self.site, detector.class_names)
-        self._steadiness: Steadiness | None = None
-        if self.site.ground is not None:
-            self._steadiness = Steadiness(camera, self.site, views)
+        self._eyesight = Eyesight(camera.health)
+        self._steadiness = Steadiness(camera, self.site, views)
         self._stills = Stills(camera, detector.class_names)
         self._incidents = Incidents(camera.id, policies(camera), new_id)
         self._rate = RateMeter()
+        self._normality: NormalityStore | None = None
+        self._minded_s = -math.inf
         self._looks = 0
         self._pts_s = 0.0
 
@@ -104,9 +113,12 @@ class CameraWatch:
         """
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
-        moved = self._look_around(scene, pts_s)
-        scene = replace(self._stills.look(scene, detections, pts_s), found=detections)
+        self._mind(pts_s)
         local = utc.astimezone(self.timezone) if self.timezone is not None else None
+        own = self._look_at_itself(scene, pts_s, local)
+        if self._analysis.unseen is None:
+            scene = self._stills.look(scene, detections, pts_s)
+        scene = replace(scene, found=detections)
         look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
         self.people = look.people
@@ -114,8 +126,8 @@ class CameraWatch:
         self._pts_s = pts_s
         self._looks += 1
         self._rate.read(pts_s, self._looks)
-        changes = self._incidents.update((*look.observations, *moved), pts_s, utc)
-        self.open_incidents = self._incidents.open
+        changes = self._incidents.update((*look.observations, *own), pts_s, utc)
+        self.open_incidents = self._analysis.open_incidents = self._incidents.open
         self.held_back = self._incidents.held_back
         self.attend(self.attention)
         return self._drafts(changes)
@@ -126,17 +138,42 @@ class CameraWatch:
         return self._analysis.dense
 
     def checks_view(self, pts_s: float) -> bool:
-        """Whether the picture's brightness is wanted, to see what keeps still, or if the camera was moved."""
-        return self._stills.due(pts_s) or (self._steadiness is not None and self._steadiness.due(pts_s))
+        """Whether the picture's brightness is wanted, to see what keeps still, or how the camera is."""
+        return self._stills.due(pts_s) or self._eyesight.due(pts_s) or self._steadiness.due(pts_s)
 
-    def _look_around(self, scene: Scene, pts_s: float) -> list[Observation]:
-        """Whether the camera looks where it was calibrated to; while it does not, there is no ground."""
-        if self._steadiness is None:
-            return []
-        if scene.luma is not None and self._steadiness.due(pts_s):
-            self._steadiness.look(scene.luma, pts_s, self.known)
-            self._analysis.ground_lost = MOVED if self._steadiness.moved is not None else None
-        return [self._steadiness.observation()]
+    def _look_at_itself(self, scene: Scene, pts_s: float, local: datetime | None) -> list[Observation]:
+        """Whether the camera sees anything, and looks where it was set up to; what follows for the rules."""
+        luma, analysis = scene.luma, self._analysis
+        if luma is not None and self._eyesight.due(pts_s):
+            self._eyesight.look(luma, pts_s)
+            analysis.unseen = self._eyesight.blind
+        seen = self._eyesight.observations(local)
+        moved = self.camera.health.moved
+        if not moved.enabled:
+            return seen
+        if luma is not None and analysis.unseen is None and self._steadiness.due(pts_s):
+            self._steadiness.look(luma, pts_s, self.known)
+            analysis.ground_lost = self._steadiness.ground_lost
+            analysis.places_lost = self._steadiness.places_lost
+        if holds(moved.schedule, local):
+            seen.append(self._steadiness.observation())
+        return seen
+
+    def remember(self, store: NormalityStore) -> None:
+        """Have rules that learn take up what they learned before, and keep it from now on."""
+        self._normality = store
+        for learner in self._analysis.learners:
+            learner.remember(store, self.camera.id)
+
+    def _mind(self, pts_s: float) -> None:
+        """Once a minute: forget what is usual, if somebody asked for that."""
+        if self._normality is None or 0.0 <= pts_s - self._minded_s < MIND_S:
+            return
+        self._minded_s = pts_s
+        if self._normality.asked_to_forget(self.camera.id):
+            for learner in self._analysis.learners:
+                learner.forget()
+            self._normality.forgotten(self.camera.id)
 
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""
@@ -149,7 +186,13 @@ class CameraWatch:
             verdicts: of this camera's rules.
         """
         bounds = {f"{rule.kind}/{rule.subject}": rule for rule in self.camera.rules}
+        eyes = {f"{rule.KIND}/{SUBJECT}": rule for rule in self.camera.health.enabled}
         for one in verdicts:
+            eye = eyes.get(one.rule)
+            if eye is not None:
+                self._incidents.set_strictness(
+                    (eye.KIND, SUBJECT), strictness(one.true, one.false, eye.strictest)
+                )
             rule = bounds.get(one.rule)
             if rule is not None:
                 factor = strictness(one.true, one.false, rule.strictest)
@@ -158,11 +201,13 @@ class CameraWatch:
 
     @property
     def attention(self) -> bool:
-        """Whether somebody was there at the last look or something is going on, moving or not."""
-        return bool(len(self.known) or self.open_incidents)
+        """Whether somebody was there at the last look or something is going on, moving or not, or may be."""
+        return bool(len(self.known) or self.open_incidents or self._eyesight.suspicious)
 
     def close(self, utc: datetime) -> list[EventDraft]:
-        """End what is open, since nobody looks any more."""
+        """End what is open, since nobody looks any more, and keep what was learned."""
+        for learner in self._analysis.learners:
+            learner.keep()
         return self._drafts(self._incidents.close_all(self._pts_s, utc))
 
     def _drafts(self, changes: list[Change]) -> list[EventDraft]:

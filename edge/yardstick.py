@@ -1,4 +1,4 @@
-"""Which shift of a camera's view makes places on the ground wrong."""
+"""Which shift of a camera's view makes places on the ground, or in the picture, wrong."""
 
 import numpy as np
 
@@ -18,44 +18,54 @@ MOST_VIEW = 0.02
 
 
 class Yardstick:
-    """From which shift on the ground's places are wrong.
+    """From which shift on places are wrong.
 
     Args:
-        site: with a ground plane.
-
-    Raises:
-        ValueError: it has none.
+        site: where there is a ground plane, its zones on the ground count.
+        most_view: shift as a share of the picture's width, 0 to 1, that matters where no zone on the ground
+            says what matters, and from which on places in the picture are wrong.
     """
 
-    def __init__(self, site: Site) -> None:
-        if site.ground is None:
-            raise ValueError("only a calibrated camera has places on the ground to be wrong")
-        self._plane: GroundPlane = site.ground
+    def __init__(self, site: Site, most_view: float = MOST_VIEW) -> None:
+        self._plane: GroundPlane | None = site.ground
+        self._most_view = most_view
         floors = [zone.floor.polygon for zone in site.zones if zone.floor is not None]
-        self._zoned = bool(floors)
-        if floors:
-            self._ground: Floats = np.vstack(floors)
-            self._view: Floats = site.ground.to_image(self._ground)
+        self._ground: Floats = np.zeros((0, 2))
+        self._view: Floats = np.array([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.9], [0.5, 0.5]])
+        if site.ground is not None and floors:
+            self._ground = np.vstack(floors)
+            self._view = site.ground.to_image(self._ground)
             error = PlaneError.of(site.ground, LUMA_SIZE[0] / LUMA_SIZE[1]).place_stderr_m(self._view)
             least = max(LEAST_GROUND_M, site.ground_error_m or 0.0)
             self._limit_m: Floats = np.maximum(np.nan_to_num(error, nan=least), least)
-        else:
-            self._view = np.array([[0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.9], [0.5, 0.5]])
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether there is a ground plane."""
+        return self._plane is not None
 
     def ground_m(self, shift: Shift) -> float | None:
         """Largest error in metres of the zones' corners; infinite where one is lost, None without zones."""
-        return float(self._errors_m(shift).max()) if self._zoned else None
+        return float(self._errors_m(shift).max()) if len(self._ground) else None
 
     def matters(self, shift: Shift, share: float = 1.0) -> bool:
         """Whether a shift is above `share` times the limits, somewhere."""
-        way = (shift.at(self._view) - self._view) * (1.0, LUMA_SIZE[1] / LUMA_SIZE[0])
-        widths = np.hypot(way[:, 0], way[:, 1])
-        if not self._zoned:
-            return bool((widths > MOST_VIEW * share).any())
+        if not len(self._ground):
+            return self.shows(shift, share)
         wrong = self._errors_m(shift) > self._limit_m * share
-        return bool((wrong & (widths > LEAST_VIEW * share)).any())
+        return bool((wrong & (self._widths(shift) > LEAST_VIEW * share)).any())
+
+    def shows(self, shift: Shift, share: float = 1.0) -> bool:
+        """Whether a shift is above `share` times the limit for places in the picture, somewhere."""
+        return bool((self._widths(shift) > self._most_view * share).any())
+
+    def _widths(self, shift: Shift) -> Floats:
+        """How far each place is shifted in the picture, in its widths."""
+        way = (shift.at(self._view) - self._view) * (1.0, LUMA_SIZE[1] / LUMA_SIZE[0])
+        return np.asarray(np.hypot(way[:, 0], way[:, 1]), np.float64)
 
     def _errors_m(self, shift: Shift) -> Floats:
+        assert self._plane is not None  # noqa: S101 - there are zones on it
         placed = self._plane.to_ground(shift.at(self._view))
         # Who seems to float above the horizon is nowhere.
         errors: Floats = np.nan_to_num(np.linalg.norm(placed - self._ground, axis=1), nan=np.inf)

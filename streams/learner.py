@@ -12,8 +12,8 @@ EVERY_S = 8.0
 """Looks that make a background, and seconds between them: 200 s in all. Who stays at a place for less than
 half of that is not in it."""
 
-_LEAST_FREE = 8
-"""Looks at which a pixel must have been free of people."""
+_LEAST_FREE = 1 / 3
+"""Share of the looks at which a pixel must have been free of people."""
 _MOST_SPREAD = 4
 """Grey levels, median deviation: above, something went on there."""
 _HIDDEN = 255
@@ -21,9 +21,15 @@ _UNKNOWN = 128
 
 
 class Learner:
-    """Collects looks until they make a background; begins anew after each. For one thread."""
+    """Collects looks until they make a background; begins anew after each. For one thread.
 
-    def __init__(self) -> None:
+    Args:
+        looks: that make one, 3 or more.
+        every_s: seconds between them, at least.
+    """
+
+    def __init__(self, looks: int = LOOKS, every_s: float = EVERY_S) -> None:
+        self._wanted, self._every_s = looks, every_s
         self._looks: list[Plane] = []
         self._hidden: list[NDArray[np.bool_]] = []
         self._last_s: float | None = None
@@ -46,7 +52,7 @@ class Learner:
         if self._last_s is not None:
             if pts_s < self._last_s:
                 self.clear()
-            elif pts_s - self._last_s < EVERY_S:
+            elif pts_s - self._last_s < self._every_s - 1e-6:
                 return None
         self._last_s = pts_s
         if luma.shape != LUMA_SIZE[::-1]:
@@ -54,7 +60,7 @@ class Learner:
         hidden = _within(people)
         self._looks.append(np.where(hidden, np.uint8(_HIDDEN), luma))
         self._hidden.append(hidden)
-        if len(self._looks) < LOOKS:
+        if len(self._looks) < self._wanted:
             return None
         learned = _median(np.stack(self._looks), np.stack(self._hidden))
         self._looks, self._hidden = [], []
@@ -80,7 +86,7 @@ def _median(looks: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> Backdrop:
     grey = _ranked(looks, free)
     away = np.maximum(looks, grey) - np.minimum(looks, grey)
     away = np.where(hidden, np.uint8(_HIDDEN), away)
-    known = (free >= _LEAST_FREE) & (_ranked(away, free) <= _MOST_SPREAD)
+    known = (free >= _LEAST_FREE * len(looks) - 1e-6) & (_ranked(away, free) <= _MOST_SPREAD)
     # Nothing is kept of a place where somebody may have been all the time.
     return Backdrop(np.where(known, grey, np.uint8(_UNKNOWN)), known)
 

@@ -190,7 +190,7 @@ def measure(
 ) -> Match:
     """How the view of a picture has shifted against a background.
 
-    Takes 2 to 3 ms, twice that with a hint that does not hold, and 15 ms more where it has to seek.
+    Takes 2 to 3 ms, twice that with a hint that does not hold, and 20 ms more where it has to seek.
 
     Args:
         backdrop: of the camera.
@@ -280,7 +280,7 @@ def _halved(edges: Edges) -> Edges:
 
 
 def _poses(backdrop: Backdrop, now: Edges) -> list[Shift]:
-    """Roughly how the whole picture has shifted, turned and zoomed: the two likeliest."""
+    """Roughly how the whole picture has shifted, turned and zoomed: the four likeliest."""
     here = spectrum(_halved(now))
     likely = []
     for pose, then in backdrop._poses:
@@ -296,4 +296,4 @@ def _poses(backdrop: Backdrop, now: Edges) -> list[Shift]:
         sharpness = (peak - float(surface.mean())) / max(float(surface.std()), 1e-9)
         likely.append((sharpness, Shift(1.0, complex(x, y) * _COARSE).after(pose)))
     likely.sort(key=lambda one: -one[0])
-    return [pose for _, pose in likely[:2]]
+    return [pose for _, pose in likely[:4]]

@@ -340,7 +340,7 @@ def test_a_moved_camera_loses_its_ground_and_says_so() -> None:
     for k in range(7):
         steady.look(noisy(seen(camera=turned(pan=3.0)), k), LOOKS * EVERY_S + 2.0 * k)
     assert steady.observation().level == 3
-    watcher.ground_lost = MOVED if steady.moved is not None else None
+    watcher.ground_lost = steady.ground_lost
     look = watcher.update(Tracks.empty(), 1000.0)
     assert look.unavailable == {"crowd.density/z": MOVED}
     assert "sharpeyes calibrate" in MOVED

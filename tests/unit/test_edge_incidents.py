@@ -285,7 +285,12 @@ def test_policies_come_from_the_rules():
             ],
         }
     )
-    assert policies(camera) == {
+    found = policies(camera)
+    assert {kind for kind, zone in found if zone == "view"} == {
+        f"camera.{n}" for n in ("dark", "covered", "blurred", "frozen", "moved")
+    }
+    assert found["camera.dark", "view"] == Policy(evidence_s=4.0)
+    assert {rule: policy for rule, policy in found.items() if rule[1] != "view"} == {
         ("crowd.density", "z"): Policy(4, 6, 2),
         ("hazard.intrusion", "z"): Policy(0, 7, evidence_s=1.0),
         ("hazard.line", "l"): Policy(0, 0),

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.config import NodeConfig
+from edge.load import load_config
 from edge.schedule import DAYS, Hours, holds
 
 MONDAY = datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Shanghai"))
@@ -74,3 +75,18 @@ def test_a_zone_that_is_none_is_named():
         NodeConfig(timezone="Asia/Shangai")
     with pytest.raises(ValidationError, match="write it as"):
         NodeConfig(timezone="../etc/passwd")
+
+
+@pytest.mark.parametrize("begin", ['"22:00"', "22:00", '"22:00:00"'])
+def test_hours_from_a_file(tmp_path, begin):
+    path = tmp_path / "node.yaml"
+    hours = f"[{{begin: {begin}, end: 06:00}}]"
+    path.write_text(f"cameras: [{{id: a, source: x.mp4, health: {{dark: {{schedule: {hours}}}}}}}]")
+    (told,) = load_config(path).cameras[0].health.dark.schedule
+    assert (told.begin, told.end) == (time(22), time(6))
+
+
+@pytest.mark.parametrize("begin", ["25:00", "22:00+08:00", "soon", ""])
+def test_what_is_no_time_of_day(begin):
+    with pytest.raises(ValidationError, match="must be a time of day"):
+        Hours(begin=begin)

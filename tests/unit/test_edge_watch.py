@@ -14,6 +14,7 @@ from edge.still_rule import UNSETTLED
 from edge.watch import CameraWatch
 from models.detections import Detections
 from models.tracker import Tracker
+from tests.support.views import noisy, seen, turned
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DETECTOR = SimpleNamespace(name="scripted", sha256="0" * 64, class_names=("person", "car"))
@@ -177,3 +178,99 @@ def test_verdicts_on_what_is_no_rule_here_change_nothing():
     assert begun(one, lambda _: 0.5) == begun(
         watch(kind="hazard.intrusion", zone="all", min_presence_s=2.0), lambda _: 0.5
     )
+
+
+def eyed(**more: object) -> CameraWatch:
+    camera = CameraConfig.model_validate(
+        {
+            "id": "gate",
+            "source": "sim://plaza",
+            "zones": [{"id": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
+            "rules": [{"kind": "hazard.intrusion", "zone": "all"}],
+            **more,
+        }
+    )
+    new_id = Uuid7(lambda: NOW)
+    context = EventContext("n", "000000", new_id, "gate")
+    return CameraWatch(camera, DETECTOR, context, Tracker(0.35, np.random.default_rng(1)), new_id)
+
+
+def noisy_place(k: int) -> np.ndarray:
+    return noisy(seen("walk", 40, 0.5 + k % 8), k, 1.0)
+
+
+def shown(one: CameraWatch, look, begin_s: int, seconds: int, found: Detections = NOBODY) -> list[str]:
+    """Kind and phase of what is told meanwhile; a look a second, only where one is wanted."""
+    told = []
+    for k in range(begin_s, begin_s + seconds):
+        scene = Scene((1280, 720), luma=look(k) if one.checks_view(float(k)) else None)
+        drafts = one.update(found, float(k), NOW + timedelta(seconds=k), scene)
+        told += [f"{draft.kind} {draft.data.phase}" for draft in drafts]
+    return told
+
+
+def black(k: int) -> np.ndarray:
+    return noisy(np.full((180, 320), 18, np.uint8), k, 0.5)
+
+
+def test_while_the_picture_is_dark_no_rule_is_judged_and_it_says_why():
+    one = eyed()
+    assert shown(one, noisy_place, 0, 30) == []
+    assert not one.attention
+    assert shown(one, black, 30, 1) == []
+    assert one.attention  # a suspicion: keyframes are all wanted now
+    assert shown(one, black, 31, 12, somebody(0.5)) == [
+        "hazard.intrusion begin",
+        "camera.dark begin",
+        "hazard.intrusion end",
+    ]
+    assert one.unavailable == {"hazard.intrusion/all": "the picture is dark"}
+    assert one.open_incidents == ("camera.dark/view",)
+    assert one.zones == {}
+    assert shown(one, noisy_place, 43, 10) == ["camera.dark end"]
+    assert one.unavailable == {}
+    assert one.zones["all"].count == 0
+
+
+def test_zones_of_a_camera_that_looks_elsewhere_are_suspended():
+    one = eyed()
+    elsewhere = seen("walk", 40, 2.0, turned(pan=-12.0))
+    assert shown(one, noisy_place, 0, 30) == []
+    assert shown(one, lambda k: noisy(elsewhere, k, 1.0), 30, 20) == ["camera.moved begin"]
+    assert "draw them again" in one.unavailable["hazard.intrusion/all"]
+    assert one.zones == {}
+    assert shown(one, noisy_place, 50, 20)[-1] == "camera.moved end"
+    assert one.unavailable == {}
+
+
+def test_what_is_switched_off_is_not_watched_for():
+    off = {name: {"enabled": False} for name in ("dark", "covered", "blurred", "frozen", "moved")}
+    one = eyed(health=off)
+    assert not one.checks_view(0.0)
+    assert shown(one, black, 0, 30) == []
+
+
+def test_verdicts_on_the_camera_s_own_alarms_make_it_wait_longer():
+    begun_s = []
+    for false in (0, 30):
+        one = eyed()
+        one.judge(verdicts("camera.dark/view", 0, false))
+        shown(one, noisy_place, 0, 30)
+        begun_s.append(next(k for k in range(30, 60) if shown(one, black, k, 1)))
+    assert begun_s == [34, 38]
+
+
+def test_it_is_told_at_its_hours():
+    one = eyed(health={"dark": {"schedule": [{"begin": "08:00", "end": "08:01"}]}})
+    one.timezone = ZoneInfo("Asia/Shanghai")  # 08:00 in the morning there
+    assert shown(one, noisy_place, 0, 20) == []
+    told = shown(one, black, 20, 60)
+    assert (told[0], told[-1]) == ("camera.dark begin", "camera.dark end")
+    assert one.unavailable == {"hazard.intrusion/all": "the picture is dark"}
+
+
+def test_a_step_back_in_brightness_is_survived():
+    one = eyed()
+    for k, luma in enumerate((np.zeros((180, 320), np.uint8), np.full((180, 320), 255, np.uint8)) * 20):
+        one.update(NOBODY, float(k), NOW, Scene(luma=luma))
+    assert one.open_incidents in ((), ("camera.dark/view",))
