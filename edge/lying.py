@@ -59,7 +59,7 @@ _LOW, _UNSTEADY, _SUNK = 0.68, 0.1, (0.34, 0.97)
 """In the person's heights: the box of who lies is no higher, its height varies no more, and its top has come
 down from where it was by so much."""
 _LOWEST, _ROUND, _DOWN, _SEEN = 0.42, 0.9, 0.5, 0.3
-"""Hardly anybody sits or crouches so low: height in heights, width to height, how far the top is down, score."""
+"""Hardly anybody sits or crouches so low: height in heights, width to height, fall of the top, score."""
 _FLAT, _LONG, _FAINT = 1.25, 0.45, 0.135
 """Who lies across the line of sight: width to height, width in heights, and mean score."""
 _FORTH, _DEEP, _CLEAR = 0.2, 0.6, 0.3
