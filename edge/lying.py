@@ -32,7 +32,7 @@ _HEIGHT_S = 0.7
 _SMALLEST, _TOP, _BOTTOM = 0.04, 0.01, 0.985
 """Farther off, or cut off by the picture's edge, nobody's height is known."""
 
-NEAR_S = 1.6
+NEAR_S = 1.0
 """So long before something low appeared somebody may have been upright there for the last time."""
 _LATER_S = 0.6
 _ASSIGN_S = 1.5
@@ -45,9 +45,9 @@ _SAME, _KNOWN, _ALIKE = 0.45, 0.3, 1.5
 _PART, _TALLER = 0.6, 1.25
 _HIDDEN, _NEARER = 0.3, 0.05
 """Who hides so much of something, and whose foot is lower by so much of their height, is before it."""
-_SEATED, _SEAT = 1.1, 0.3
-"""Somebody surely seen who is no wider than so many heights, and overlaps with what lies there by so much,
-sits there, and what lies there are the legs."""
+_SEATED, _SEAT, _SEATED_SHARE = 1.1, 0.3, 0.35
+"""Somebody surely seen, no wider than so many heights, who overlaps by so much with what lies there, at so
+many of the looks, sits there, and what lies there are the legs."""
 _SETTLE_S = 0.6
 _FOLLOW_S, _FOLLOW, _KEEP = 0.9, 0.4, 0.05
 _BLINK_S, _PATIENCE_S, _STAYS_S = 1.0, 10.0, 2.0
@@ -58,11 +58,11 @@ _LEAST_SHARE = 0.65
 _LOW, _UNSTEADY, _SUNK = 0.68, 0.1, (0.34, 0.97)
 """In the person's heights: the box of who lies is no higher, its height varies no more, and its top has come
 down from where it was by so much."""
-_LOWEST, _ROUND, _DOWN, _SEEN = 0.42, 0.9, 0.5, 0.18
-"""Nobody sits or crouches so low: height in heights, width to height, how far the top is down, mean score."""
+_LOWEST, _ROUND, _DOWN, _SEEN = 0.42, 0.9, 0.5, 0.3
+"""Hardly anybody sits or crouches so low: height in heights, width to height, fall of the top, score."""
 _FLAT, _LONG, _FAINT = 1.25, 0.45, 0.135
 """Who lies across the line of sight: width to height, width in heights, and mean score."""
-_FORTH, _DEEP, _CLEAR = 0.15, 0.6, 0.25
+_FORTH, _DEEP, _CLEAR = 0.2, 0.6, 0.3
 """Who lies along it, towards the camera: how far the foot has come forth and the top down, in heights, and
 mean score."""
 
@@ -307,7 +307,7 @@ def _ask_who_stood(spot: Spot, upright: Mapping[int, Upright], gap_s: float, pts
         for key, one in upright.items()
         if one.seen_s < pts_s
         and one.looks > 1
-        and -_LATER_S <= spot.since_s - one.seen_s <= max(NEAR_S, 1.6 * gap_s)
+        and -_LATER_S <= spot.since_s - one.seen_s <= max(NEAR_S, 1.1 * gap_s)
         and (far := _apart(spot.box, one)) is not None
     ]
     if not near:
@@ -322,7 +322,7 @@ def _apart(box: tuple[float, float, float, float], one: Upright) -> float | None
     tall, foot = one.height, ((one.box[0] + one.box[2]) / 2, one.box[3])
     if not (0.12 * tall <= bottom - top <= 0.68 * tall and 0.2 * tall <= right - left <= 1.7 * tall):
         return None
-    if top < one.box[1] + 0.3 * tall or not -0.3 * tall <= bottom - foot[1] <= 0.5 * tall:
+    if top < one.box[1] + 0.3 * tall or not -0.2 * tall <= bottom - foot[1] <= 0.5 * tall:
         return None
     # Who lies has the feet at one end.
     aside = max(abs((left + right) / 2 - foot[0]) - (right - left) / 2, 0.0)
@@ -344,7 +344,7 @@ def down_s(spot: Spot, pts_s: float) -> float:
     flat = wide >= _FLAT * high and wide >= _LONG * tall and score >= _FAINT
     plunged = forth >= _FORTH and sunk >= _DEEP and score >= _CLEAR
     lowest = high <= _LOWEST * tall and wide >= _ROUND * high and sunk >= _DOWN and score >= _SEEN
-    seated = spot.shape.seated >= n / 2
+    seated = spot.shape.seated >= _SEATED_SHARE * n
     return pts_s - spot.since_s if plunged or ((flat or lowest) and not seated) else 0.0
 
 
