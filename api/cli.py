@@ -16,6 +16,7 @@ from api.commands import (
     check,
     demo,
     events,
+    forget,
     health,
     key,
     models,
@@ -87,6 +88,7 @@ check.add(app)
 plan.add(app)
 analyse.add(app)
 calibrate.add(app)
+forget.add(app)
 simulate.add(app)
 events.add(app)
 center.add(app)

@@ -15,13 +15,13 @@ from edge.geometry import Floats
 from edge.observation import Observation
 from edge.on_ground import people_of
 from edge.people import People
-from edge.rule_base import Setting, Watcher
+from edge.rule_base import LearningWatcher, Setting, Watcher
 from edge.rules import AnyRule
 from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
 from edge.site import Site
 from edge.stillness import Stillness, step_stillness
-from edge.view import UNKNOWN_NOISE, HeightsPx, View
+from edge.view import UNKNOWN_NOISE, USUAL_ASPECT, HeightsPx, View
 from models.detections import Tracks
 
 OFF_SCHEDULE = "outside its schedule"
@@ -83,6 +83,8 @@ class Analysis:
         self.places_lost: str | None = None
         """Why zones and lines are not to be trusted at present, not even in the picture; None while they are.
         Until then no rule of one is judged, and nobody counted there."""
+        self.open_incidents: Sequence[str] = ()
+        """The camera's incidents that were open at the look before: nothing is learned meanwhile."""
         setting = Setting(site, tuple(class_names))
         self._site = site
         self._flat = site.without_ground()
@@ -105,6 +107,11 @@ class Analysis:
         self._watchers[rule].strictness = factor
 
     @property
+    def learners(self) -> tuple[LearningWatcher, ...]:
+        """Rules that learn what is usual there."""
+        return tuple(one for one in self._watchers.values() if isinstance(one, LearningWatcher))
+
+    @property
     def dense(self) -> bool:
         """Whether people could not be followed singly at the last look."""
         return self._blend is not None and self._blend.dense and self.ground_lost is None
@@ -123,6 +130,7 @@ class Analysis:
         if self.unseen is not None:
             return Look((), {}, dict.fromkeys(self._watchers, self.unseen))
         view = self._view(tracks, pts_s, replace(scene, heads=self._heads.last(scene.heads, pts_s)))
+        view = replace(view, local=local, open_incidents=self.open_incidents)
         observations, unavailable = [], {}
         for name, watcher in self._watchers.items():
             if self.ground_lost is not None and name in self._on_ground:
@@ -168,6 +176,8 @@ class Analysis:
             person_px=heights,
             stature=_statures(tracks, ground, heights, scene.size_px),
             things=scene.things,
+            detections=scene.found,
+            aspect=USUAL_ASPECT if scene.size_px is None else scene.size_px[0] / scene.size_px[1],
         )
 
     def _counts(self, view: View) -> dict[str, ZoneCount]:

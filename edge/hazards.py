@@ -15,6 +15,9 @@ FORGIVE_S = 1.5
 BLINK_S = 1.0
 """Who was unseen for longer may be somebody else when the number comes back: the side is unknown then."""
 
+SETTLED = 1.5
+"""Trust in looks that agree, from which somebody is on the other side of a line."""
+
 _CLEAR = (0.25, 0.06)
 """Share of a box's width and height by which its foot point wavers; a line is crossed once it is left behind
 by more than that. Six per cent of a person's height are about ten centimetres."""
@@ -73,7 +76,7 @@ class Side:
 
     Attributes:
         settled: 1 clearly right of it, -1 clearly left, 0 not known yet.
-        leaning: the clear side of the last sure look, which settles when the next one agrees.
+        leaning: the clear side of the last looks that agree, times the trust in them; see `SETTLED`.
         foot: last foot point, fractions of the picture.
         offset: its `line_offset`: a distance times the line's length, in fractions of the picture squared.
         through: whether the last change of side was between the line's ends.
@@ -81,7 +84,7 @@ class Side:
     """
 
     settled: int
-    leaning: int
+    leaning: float
     foot: tuple[float, float]
     offset: float
     through: bool
@@ -100,21 +103,22 @@ def step_crossings(
     state: Crossings,
     keys: Keys,
     boxes: NDArray[np.float32],
-    sure: NDArray[np.bool_],
+    trust: NDArray[np.floating],
     ends: tuple[Floats, Floats],
     pts_s: float,
 ) -> tuple[Crossings, NDArray[np.int8]]:
     """Find who has crossed a line.
 
-    A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two sure looks in a row,
-    so that one who wavers on the line crosses it once or not at all, and a box that holds two people for a
-    moment takes neither across; and only if the way led clearly between the line's ends.
+    A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two looks in a row, or in
+    three that are half trusted, so that one who wavers on the line crosses it once or not at all, and a box
+    that holds two people for a moment takes neither across; and only if the way led clearly between the
+    line's ends.
 
     Args:
         state: from the look before.
         keys: (n,) distinct.
         boxes: (n, 4) fractions of the picture.
-        sure: (n,) whether the detection is sure; a weak one keeps a track alive, but its foot may be a knee.
+        trust: (n,) in each detection, 0 to 1; one without keeps a track alive, but its foot may be a knee.
         ends: start and end of the line, (2,) fractions each.
         pts_s: camera time, not below the last one's.
 
@@ -133,6 +137,7 @@ def step_crossings(
     feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
     offsets = line_offset(feet, start, end)
     way = end - start
+    sure = trust > 0
     clear = sure & (np.abs(offsets) > _waver(boxes, way))
     margin = _waver_along(boxes, way)
     for row in np.flatnonzero(~sure):
@@ -141,14 +146,15 @@ def step_crossings(
             sides[int(keys[row])] = replace(weak, seen_s=pts_s)
     for row in np.flatnonzero(sure):
         key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
-        old = sides.get(key, Side(0, 0, foot, offset, False, pts_s))
+        old = sides.get(key, Side(0, 0.0, foot, offset, False, pts_s))
         through = old.through
         if (offset > 0) != (old.offset > 0):
             where = line_position(np.array(old.foot), np.array(foot), start, end)
             through = bool(margin[row] <= where <= 1 - margin[row])
-        leaning = (1 if offset > 0 else -1) if clear[row] else 0
-        agreed = old.settled in (0, leaning) or old.leaning == leaning
-        settled = leaning if leaning and agreed else old.settled
+        here = (1 if offset > 0 else -1) if clear[row] else 0
+        leaning = here * (float(trust[row]) + max(here * old.leaning, 0.0))
+        agreed = old.settled in (0, here) or abs(leaning) >= SETTLED
+        settled = here if here and agreed else old.settled
         if settled == -old.settled and through:
             crossed[row] = settled
         sides[key] = Side(settled, leaning, foot, offset, through, pts_s)

@@ -11,12 +11,16 @@ from pydantic import Field, field_validator
 
 from edge.crowd import Floor, level_of
 from edge.errors import RuleError, SiteError
+from edge.normality_store import NormalityStore
 from edge.observation import Observation
 from edge.policy import Policy
 from edge.schedule import Hours
 from edge.sections import Hold, Id, Section, suggestion
 from edge.site import Site
 from edge.view import Rows, View
+
+WHOLE_VIEW = "view"
+"""What a rule without a zone watches, as its events name it."""
 
 PERSON_CLASSES = ("person", "pedestrian")
 """Classes that crowd measures count; the first that the detector knows."""
@@ -63,6 +67,22 @@ class Watcher(ABC):
     @abstractmethod
     def step(self, view: View) -> list[Observation]:
         """Judge one look; none where there is nothing to say, and then its incident stays as it is."""
+
+
+class LearningWatcher(Watcher, ABC):
+    """One that learns what is usual at its camera, and does so over weeks."""
+
+    @abstractmethod
+    def remember(self, store: NormalityStore, camera_id: str) -> None:
+        """Take up what it learned before, and keep what it learns from now on."""
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Keep what it has learned, on the disk when this returns."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Forget what it has learned, on the disk as well."""
 
 
 class RuleSection(Section, ABC):

@@ -26,6 +26,7 @@ from edge.governor import Governor
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
+from edge.normality_store import NORMALITY, NormalityStore
 from edge.opening import address, source_options
 from edge.pipeline import Pipeline
 from edge.precision import RuleVerdicts
@@ -89,6 +90,7 @@ class Node:
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
         self._views = ViewStore(config.node.data_dir / VIEWS)
+        self._normality = NormalityStore(config.node.data_dir / NORMALITY)
         self._speaker = EventContext(config.node.id, config.node.district, self._new_id)
         self._delivery = Delivery(
             config,
@@ -154,6 +156,7 @@ class Node:
         tracker = Tracker(self.config.model.threshold)
         watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
         watch.attend = self._readers[camera.id].set_attention
+        watch.remember(self._normality)
         watch.timezone = ZoneInfo(self.config.node.timezone)
         return watch
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.density import HeadMap
+from models.detections import Detections
 from streams.flow import BlockFlow
 from streams.still import StillThing
 
@@ -20,6 +21,7 @@ class Scene:
         heads: how many are where; None where they were not counted in this picture.
         motion: since the picture before; None where it was not measured.
         things: what keeps still and was put there or taken away; None where nobody looks for that.
+        found: objects in the picture, low scores included; None where only the tracks are known.
         luma: (180, 320) uint8 brightness of the whole picture; None where nobody asked for it.
     """
 
@@ -28,6 +30,7 @@ class Scene:
     motion: BlockFlow | None = None
     luma: NDArray[np.uint8] | None = None
     things: tuple[StillThing, ...] | None = None
+    found: Detections | None = None
 
 
 UNKNOWN = Scene()

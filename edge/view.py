@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,13 @@ from edge.people import People
 from edge.pressure import Noise
 from edge.site import Site
 from models.density import HeadMap
-from models.detections import Tracks
+from models.detections import Detections, Tracks
 from streams.still import StillThing
 
 MAX_BOXES = 64
 
+USUAL_ASPECT = 16 / 9
+"""Width to height of a picture whose size is not known."""
 SURE = 0.3
 """Detections below this score keep a track alive, but do not say that somebody is there."""
 LOW, SURE_OF_LOW = 0.72, 0.6
@@ -49,6 +52,10 @@ class View:
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
+        local: the time of day there; None where nobody knows.
+        open_incidents: of this camera, as `kind/zone`, at the look before.
+        detections: objects in the picture, low scores included; None where only the tracks are known.
+        aspect: ratio of the picture's width to its height.
         person_px: height in pixels of a person at (m, 2) metres: (m,); None where it cannot be told.
         stature: (n,) each box's height as a share of an upright adult's there; NaN where that is unknown.
     """
@@ -66,6 +73,10 @@ class View:
     person_px: HeightsPx | None = None
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
+    local: datetime | None = None
+    open_incidents: Sequence[str] = ()
+    detections: Detections | None = None
+    aspect: float = USUAL_ASPECT
     _measured: dict[tuple[str, float], ZoneDensity] = field(default_factory=dict)
     _members: dict[str, Rows] = field(default_factory=dict)
     _people: dict[str, People] = field(default_factory=dict)
@@ -74,6 +85,14 @@ class View:
     def people(self) -> People | None:
         """Everybody in the picture, on the ground; None where the camera is not calibrated."""
         return None if self.grounded is None else self.grounded.people
+
+    @property
+    def found(self) -> Detections:
+        """Objects in the picture, low scores included where those are known."""
+        if self.detections is not None:
+            return self.detections
+        tracks = self.tracks
+        return Detections(tracks.xyxy, tracks.scores, tracks.labels)
 
     def rows_in(self, zone_id: str) -> Rows:
         """Rows of the tracks that are people in a zone."""

@@ -1,6 +1,8 @@
 """One camera's memory between pictures. No clock and no I/O of its own: streams and files run the same."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, tzinfo
 
 import numpy as np
@@ -13,6 +15,7 @@ from edge.eyesight import Eyesight
 from edge.eyesight_rules import SUBJECT
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
+from edge.normality_store import NormalityStore
 from edge.observation import Observation
 from edge.people import People
 from edge.precision import RuleVerdicts
@@ -26,6 +29,9 @@ from edge.view_store import ViewStore
 from models.detections import Detections
 from models.detector import Detector
 from models.tracker import Tracker
+
+MIND_S = 60.0
+"""How often a camera asks whether it is to forget what is usual."""
 
 DEGRADED_BELOW = 0.8
 """Share of the configured rate under which an event says that it was seen with less than full attention."""
@@ -85,6 +91,8 @@ class CameraWatch:
         self._stills = Stills(camera, detector.class_names)
         self._incidents = Incidents(camera.id, policies(camera), new_id)
         self._rate = RateMeter()
+        self._normality: NormalityStore | None = None
+        self._minded_s = -math.inf
         self._looks = 0
         self._pts_s = 0.0
 
@@ -105,10 +113,12 @@ class CameraWatch:
         """
         tracks = self._tracker.update(detections, pts_s)
         self.known = tracks.xyxy
+        self._mind(pts_s)
         local = utc.astimezone(self.timezone) if self.timezone is not None else None
         own = self._look_at_itself(scene, pts_s, local)
         if self._analysis.unseen is None:
             scene = self._stills.look(scene, detections, pts_s)
+        scene = replace(scene, found=detections)
         look = self._analysis.update(tracks, pts_s, scene, local)
         self.zones = dict(look.zones)
         self.people = look.people
@@ -117,7 +127,7 @@ class CameraWatch:
         self._looks += 1
         self._rate.read(pts_s, self._looks)
         changes = self._incidents.update((*look.observations, *own), pts_s, utc)
-        self.open_incidents = self._incidents.open
+        self.open_incidents = self._analysis.open_incidents = self._incidents.open
         self.held_back = self._incidents.held_back
         self.attend(self.attention)
         return self._drafts(changes)
@@ -149,6 +159,22 @@ class CameraWatch:
             seen.append(self._steadiness.observation())
         return seen
 
+    def remember(self, store: NormalityStore) -> None:
+        """Have rules that learn take up what they learned before, and keep it from now on."""
+        self._normality = store
+        for learner in self._analysis.learners:
+            learner.remember(store, self.camera.id)
+
+    def _mind(self, pts_s: float) -> None:
+        """Once a minute: forget what is usual, if somebody asked for that."""
+        if self._normality is None or 0.0 <= pts_s - self._minded_s < MIND_S:
+            return
+        self._minded_s = pts_s
+        if self._normality.asked_to_forget(self.camera.id):
+            for learner in self._analysis.learners:
+                learner.forget()
+            self._normality.forgotten(self.camera.id)
+
     def set_density_factor(self, factor: float) -> None:
         """Multiply the thresholds of density by `factor` from the next look on; safe from any thread."""
         self._analysis.density_factor = factor
@@ -179,7 +205,9 @@ class CameraWatch:
         return bool(len(self.known) or self.open_incidents or self._eyesight.suspicious)
 
     def close(self, utc: datetime) -> list[EventDraft]:
-        """End what is open, since nobody looks any more."""
+        """End what is open, since nobody looks any more, and keep what was learned."""
+        for learner in self._analysis.learners:
+            learner.keep()
         return self._drafts(self._incidents.close_all(self._pts_s, utc))
 
     def _drafts(self, changes: list[Change]) -> list[EventDraft]:

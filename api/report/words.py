@@ -54,6 +54,7 @@ KINDS: Mapping[str, Words] = {
     "hazard.fire": Words("Fire or smoke", "烟火"),
     "hazard.obstruction": Words("Exit obstructed", "通道占用"),
     "camera.moved": Words("Camera moved", "摄像机移位"),
+    "motion.unusual": Words("Unusual motion", "异常运动"),
 }
 
 

@@ -9,6 +9,7 @@ from edge.crowd import level_of, most_severe
 from edge.errors import SiteError
 from edge.observation import Observation
 from edge.rule_base import (
+    WHOLE_VIEW,
     Setting,
     Severity,
     Steady,
@@ -23,9 +24,6 @@ from edge.sections import Hold, Id, Level
 from edge.site import Site
 from edge.surge import Surge, SurgeLimits, SurgeState, step_surge
 from edge.view import View
-
-WHOLE_VIEW = "view"
-"""What a rule without a zone watches, as its events name it."""
 
 _RISE_SHARE = 0.2
 """So much more than before must run."""

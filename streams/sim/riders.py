@@ -1,5 +1,7 @@
 """Sees who rides a cycle across the guarded line or into the restricted zone: they are people, too."""
 
+from typing import Literal
+
 import numpy as np
 
 from streams.sim.geometry import crossings, inside
@@ -30,11 +32,7 @@ class Riders:
                 np.array([self._before.get(number, at)]), np.array([at]), self._line.ends
             ).tolist()
             if way:
-                moment = round(time_s, 3)
-                direction = "right" if way > 0 else "left"
-                self._events.append(
-                    TruthEvent("hazard.line", self._line.id, moment, moment, direction=direction)
-                )
+                self._events.append(self._crossing(time_s, "right" if way > 0 else "left"))
         there = {n for n, at in ridden.items() if inside(np.array([at]), self._zone.corners)[0]}
         for number in sorted(self._since.keys() - there):
             self._events.append(self._intrusion(self._since.pop(number), time_s))
@@ -45,6 +43,10 @@ class Riders:
         """All events until `end_s`; what is not over ends there."""
         still = [self._intrusion(since_s, max(since_s, end_s)) for since_s in self._since.values()]
         return tuple(event for event in (*self._events, *still) if event.begin_s <= end_s)
+
+    def _crossing(self, time_s: float, direction: Literal["left", "right"]) -> TruthEvent:
+        at_s = round(time_s, 3)
+        return TruthEvent("hazard.line", self._line.id, at_s, at_s, direction=direction)
 
     def _intrusion(self, begin_s: float, end_s: float) -> TruthEvent:
         return TruthEvent("hazard.intrusion", self._zone.id, round(begin_s, 3), round(end_s, 3), people=1)

@@ -38,7 +38,7 @@ PURE_NUMBER = re.compile(
 """Numbers without a unit that their name explains."""
 
 UNIT_WORD = re.compile(
-    r"\b(seconds?|milliseconds?|ms|metres?|m2|m/s|pixels?|px|fractions?|shares?|ratio|degrees?|radians?"
+    r"\b(seconds?|minutes?|hours?|days?|milliseconds?|ms|metres?|m2|m/s|pixels?|px|fractions?|shares?|ratio|degrees?|radians?"
     r"|WGS 84|persons?|fps|bytes|Hz|probability|factors?|times|lengths?|grey levels?|cores|cells"
     r"|octaves|units?|0 to 1|0 to 255|0\.\.1|within 0 and 1)\b|\[0, 1\]|%",
     re.IGNORECASE,
