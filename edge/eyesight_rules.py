@@ -91,7 +91,7 @@ class FrozenRule(HealthRule):
         6.0, ge=2, le=60, description="Seconds without renewal; longer than from keyframe to keyframe."
     )
     cooldown_s: Hold = Field(
-        30.0, description="Seconds after an incident in which none begins: till the next keyframe, and longer."
+        30.0, description="Seconds after an incident in which none begins; longer than to the next keyframe."
     )
     still_share: float = Field(
         0.8, gt=0.5, le=1, description="Share of the picture that must stand still: a clock may run."
