@@ -90,6 +90,9 @@ class FrozenRule(HealthRule):
     hold_s: float = Field(
         6.0, ge=2, le=60, description="Seconds without renewal; longer than from keyframe to keyframe."
     )
+    cooldown_s: Hold = Field(
+        30.0, description="Seconds after an incident in which none begins; longer than to the next keyframe."
+    )
     still_share: float = Field(
         0.8, gt=0.5, le=1, description="Share of the picture that must stand still: a clock may run."
     )

@@ -8,7 +8,9 @@ is.
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -39,6 +41,9 @@ _FORGETS_S = 300.0
 _DOUBTS_S = 60.0
 """So long without renewal and without a copy: it has become calm there."""
 _GAP_S = 60.0
+_REMEMBERS_S = 120.0
+_MARGIN = 1.1
+"""How much longer than from keyframe to keyframe a standstill must be."""
 _LEAP = 10.0
 """Grey levels by which most of a picture changes at once: lamps are switched, or the view is another."""
 _LONGEST = 4.0
@@ -88,7 +93,9 @@ class Renewal:
         self._recent: Floats | None = None
         self._since_s = self._turned_s = 0.0
         self._still_s: float | None = None
-        self._copied = self._calm = False
+        self._copied = self._calm = self._sure = False
+        self._row: deque[tuple[float, float]] = deque()
+        self._gap_s = 0.0
         self._skips = _Skips()
 
     @property
@@ -113,7 +120,8 @@ class Renewal:
         each = [tiled(np.asarray(cv2.absdiff(luma, other), np.uint8)) for _, other in self._kept]
         ages_s = [pts_s - then_s for then_s, _ in self._kept]
         self._keep(luma, pts_s)
-        if ages_s[0] < self._window_s - 1e-6:
+        gap_s = self._lengthen(_calmest(each[-1]), pts_s)
+        if ages_s[0] < self._window_s - 1e-6 or self._window_s < _MARGIN * gap_s:
             return None
         differs = np.max(each, axis=0)
         if self._least is None:
@@ -125,24 +133,54 @@ class Renewal:
             return None
         share = float(np.mean(differs[judged] <= _SHARE * self._least[judged]))
         if share < _ENOUGH:
-            self._still_s, self._copied = None, False
+            self._move()
             self._learn(differs, pts_s, each[-1])
             return Standstill(share, sure=False)
         plain = float(np.mean(differs[judged] <= _PLAIN * self._least[judged]))
-        self._stand(each, ages_s, judged, pts_s)
-        return Standstill(share, self._copied or (self._calm and plain >= _MOSTLY))
+        self._stand(each, ages_s, judged, gap_s)
+        sure = self._copied or (self._calm and plain >= _MOSTLY)
+        self._sure |= sure
+        return Standstill(share, sure)
 
-    def _stand(self, each: list[Floats], ages_s: list[float], judged: Mask, pts_s: float) -> None:
+    def _stand(self, each: list[Floats], ages_s: list[float], judged: Mask, gap_s: float) -> None:
         """Whether a standing picture repeats itself; if it does not for long, it is only calm."""
         self._fresh = self._recent = None
         assert self._least is not None  # noqa: S101 - it has just been judged by it
         limit = _COPY * float(np.median(self._least[judged]))
-        old = [differs for differs, age_s in zip(each, ages_s, strict=True) if age_s >= self._window_s / 1.5]
+        least_s = max(self._window_s / 1.5, _MARGIN * gap_s)
+        old = [differs for differs, age_s in zip(each, ages_s, strict=True) if age_s >= least_s]
+        pts_s = self._before[0] if self._before is not None else 0.0
         self._copied |= any(float(np.median(differs[judged])) <= limit for differs in old)
         if self._still_s is None:
             self._still_s = pts_s
         elif not self._copied and pts_s - self._still_s > _DOUBTS_S:
             self._unlearn()
+
+    def _move(self) -> None:
+        """It stands no longer. How long it stood tells of the encoder, unless it was frozen."""
+        if self._sure:
+            self._row.clear()
+        self._still_s, self._copied, self._sure = None, False, False
+
+    def _lengthen(self, latest: float, pts_s: float) -> float:
+        """Have the window span two keyframes; returns the seconds between them, as far as has been seen.
+
+        `latest` is how much the calmer tiles of a look differ from the one before.
+        """
+        self._row.append((float(pts_s), latest))
+        while pts_s - self._row[0][0] > _REMEMBERS_S:
+            self._row.popleft()
+        if self._least is None or self._still_s is not None:
+            return self._gap_s
+        limit = _SHARE * _calmest(self._least)
+        renewed = [then_s for then_s, differs in self._row if differs > limit]
+        self._gap_s = max((b - a for a, b in pairwise([self._row[0][0], *renewed])), default=0.0)
+        wanted_s = min(_MARGIN * self._gap_s + 1.0, _LONGEST * self._shortest_s)
+        if wanted_s > self._window_s:
+            # What is least within less than a keyframe's time is too little.
+            self._window_s = wanted_s
+            self._least = self._fresh = self._recent = None
+        return self._gap_s
 
     def _leap(self, luma: Plane, pts_s: float) -> None:
         """Begin anew where time or the whole picture has leapt."""
@@ -202,6 +240,11 @@ class _Skips:
         many = self.many and self._past[1] >= _OFTEN * sum(self._past)
         self._now, self._past = [0, 0], self._now
         return many
+
+
+def _calmest(differs: Floats) -> float:
+    """Difference of the calmer tiles: nobody moves everywhere."""
+    return float(np.percentile(differs, 25))
 
 
 def _judged(least: Floats) -> Mask:

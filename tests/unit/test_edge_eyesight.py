@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -7,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edge.config import CameraConfig
+from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.envelope import KINDS, fits_measure
 from edge.eyesight import EVERY_S, Eyesight
 from edge.eyesight_rules import HealthConfig
+from edge.offline import Models, analyse
+from models.detections import Detections
 from tests.support.views import footage, seen, shoved, turned
+
+if TYPE_CHECKING:
+    from models.detector import Detector
 
 FAULTS = {f"camera.{name}" for name in ("dark", "covered", "blurred", "frozen")}
 
@@ -269,3 +275,40 @@ def test_whatever_is_shown_and_whatever_the_clock_says(looks):
 def test_real_footage_has_no_fault(name):
     looks = footage(name)
     assert played(Eyesight(HealthConfig()), (lambda k: looks[k % len(looks)], 60)) == []
+
+
+class Nobody:
+    """A detector that finds nothing."""
+
+    name, sha256, class_names = "nobody", "0" * 64, ("person",)
+
+    def detect(self, picture: object, threshold: float = 0.1) -> Detections:
+        return Detections.empty()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("dark:gradual", "dark"),
+        ("covered:spray", "covered"),
+        ("blurred", "blurred"),
+        ("moved:tilt", "moved"),
+        ("freeze:clock", "frozen"),
+    ],
+)
+def test_a_clip_of_a_camera_that_fails_from_its_packets_to_its_events(fault, kind):
+    source = f"sim://platform?scenario=walk&seed=4&size=640x360&fps=5&seconds=62&fault={fault}@26-52"
+    camera = CameraConfig.model_validate({"id": "gate", "source": source})
+    models = Models(cast("Detector", Nobody()))
+    told = [
+        (event.kind, event.data.phase, step.pts_s)
+        for step in analyse(camera, NodeConfig(), ModelConfig(), models)
+        for event in step.events
+        if event.data.phase != "update"
+    ]
+    assert [(name, phase) for name, phase, _ in told] == [
+        (f"camera.{kind}", "begin"),
+        (f"camera.{kind}", "end"),
+    ]
+    assert 26 < told[0][2] < 50
+    assert 52 < told[1][2] <= 62
