@@ -73,6 +73,10 @@ class Camera(Answer):
         default_factory=dict,
         description="Why rules could not be judged at the last look, by `kind/zone`.",
     )
+    held_back: dict[str, int] = Field(
+        default_factory=dict,
+        description="How often trouble came within a rule's cool-down and was kept quiet, by `kind/zone`.",
+    )
 
 
 class Node(Answer):
