@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 TIME_BASE = Fraction(1, 90_000)
 """The clock of RTP video."""
+LONGEST_GOP_S = 4.0
+"""Seconds from keyframe to keyframe at most: cameras that are set to fewer pictures keep to about this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class EncoderOptions:
         fps: nominal pictures a second.
         effort: `live` takes least time and no delay; `file` takes more time for fewer bits.
         crf: x264's constant quality in its own units, 0 (lossless) to 51; the bit rate follows what moves.
-        gop: pictures from keyframe to keyframe.
+        gop: pictures from keyframe to keyframe, if these are not more than `LONGEST_GOP_S` apart then.
         max_kbit_s: bound of the bit rate, over about a second; None for none.
     """
 
@@ -62,7 +64,7 @@ def configure(context: av.VideoCodecContext, options: EncoderOptions) -> None:
     context.pix_fmt = "yuv420p"
     context.framerate = Fraction(options.fps).limit_denominator(1001)
     context.time_base = TIME_BASE
-    context.gop_size = options.gop
+    context.gop_size = min(options.gop, max(1, round(LONGEST_GOP_S * options.fps)))
     context.max_b_frames = 0
     context.thread_count = 1
     context.options = options.settings
