@@ -83,3 +83,10 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
         return 0.0
     both = wide * high
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def within(box: Sequence[float], other: Sequence[float]) -> float:
+    """Share of a box that lies within another, 0 to 1: left, top, right, bottom each."""
+    wide, high = min(box[2], other[2]) - max(box[0], other[0]), min(box[3], other[3]) - max(box[1], other[1])
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0

@@ -5,15 +5,17 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from edge.observation import Observation
+from edge.observation import Box, Observation
 from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule
 from edge.sections import Hold, Level
 from edge.view import View
-from streams.still import StillThing
 
 UNSETTLED = "the picture has changed as a whole, or is not known yet"
 """Why nothing can be said of things that keep still."""
+
+FRESH_S = 2.0
+"""What is hidden for longer keeps an incident up, but does not begin one: it may have been taken."""
 
 
 class StillRule(ZoneRule):
@@ -52,9 +54,9 @@ class Places:
         self._zone = setting.site.zone(rule.zone)
         self._plane = setting.site.ground
 
-    def holds(self, thing: StillThing) -> bool:
-        """Whether it does, by the middle of its lower edge."""
-        left, _, right, bottom = thing.box
+    def holds(self, box: Box) -> bool:
+        """Whether one with this box does, by the middle of its lower edge."""
+        left, _, right, bottom = box
         base = np.array([(left, bottom), ((left + right) / 2, bottom), (right, bottom)])
         ground = self._plane.to_ground(base) if self._plane is not None else None
         if not self._zone.holds(base[1:2], None if ground is None else ground[1:2])[0]:
@@ -75,17 +77,19 @@ class _StillWatcher(Watcher):
         self.unavailable = UNSETTLED if view.things is None else None
         if view.things is None:
             return []
-        here = [thing for thing in view.things if thing.put == rule.PUT and self._places.holds(thing)]
+        here = [thing for thing in view.things if thing.put == rule.PUT and self._places.holds(thing.box)]
         ages_s = [view.pts_s - thing.since_s for thing in here]
         old = [thing for thing, age_s in zip(here, ages_s, strict=True) if age_s >= rule.min_age_s - 1e-6]
+        seen = any(view.pts_s - thing.seen_s <= FRESH_S for thing in old)
         measures = {"count": float(len(old)), "oldest_s": round(max(ages_s, default=0.0), 1)}
         return [
             Observation(
                 rule.kind,
                 rule.zone,
-                rule.level if old else None,
+                rule.level if seen else None,
                 measures,
                 boxes=tuple(thing.box for thing in old),
+                sustains=rule.level if old else None,
                 yardstick="oldest_s",
             )
         ]

@@ -8,7 +8,7 @@ import numpy as np
 from edge.config import CameraConfig
 from edge.scene import Scene
 from models.detections import Detections
-from streams.still import StillWatch
+from streams.still import Known, StillWatch
 
 EVERY_S = 1.0
 """Seconds of the camera's clock between two looks."""
@@ -16,8 +16,14 @@ EVERY_S = 1.0
 ALIVE = frozenset({"person", "pedestrian", "dog", "cat", "bird", "horse"})
 """Who stands or sits still is no thing that was put down."""
 
-_LEAST_SCORE = 0.15
-"""Less sure detections hide what is behind them too: a bag is found a moment later, a false alarm never."""
+VEHICLES = frozenset({"bicycle", "bus", "car", "motorcycle", "train", "truck"})
+THINGS = VEHICLES | {"backpack", "handbag", "suitcase"}
+"""What stands there now and may be gone soon."""
+
+_THING_SCORE = 0.2
+_SURE, _LEAST_SCORE = 0.5, 0.15
+"""Less sure detections hide what is behind them too, until that has shown no life: a suitcase may look like
+somebody to a detector for as long as it stands there."""
 
 
 class Stills:
@@ -31,6 +37,7 @@ class Stills:
     def __init__(self, camera: CameraConfig, class_names: Sequence[str]) -> None:
         self._watch = StillWatch() if any(rule.STILL for rule in camera.rules) else None
         self._alive = np.array([name in ALIVE for name in class_names], np.bool_)
+        self._things = np.array([name in THINGS for name in class_names], np.bool_)
         self._looked_s: float | None = None
 
     def due(self, pts_s: float) -> bool:
@@ -50,7 +57,10 @@ class Stills:
         if self._watch is None:
             return scene
         if scene.luma is not None and self.due(pts_s):
-            people = self._alive[found.labels] & (found.scores >= _LEAST_SCORE)
-            self._watch.look(scene.luma, pts_s, found.xyxy[people])
+            alive, sure = self._alive[found.labels], found.scores >= _SURE
+            maybe = alive & ~sure & (found.scores >= _LEAST_SCORE)
+            things = self._things[found.labels] & (found.scores >= _THING_SCORE)
+            known = Known(found.xyxy[alive & sure], found.xyxy[maybe], found.xyxy[things])
+            self._watch.look(scene.luma, pts_s, known)
             self._looked_s = pts_s
         return replace(scene, things=None if self._watch.unsettled else self._watch.things)

@@ -6,6 +6,7 @@ moves past settles nowhere; who is known to be there is left out. Only the thing
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -17,21 +18,28 @@ from streams.tiles import LUMA_SIZE
 Plane = NDArray[np.uint8]
 Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Boxes = NDArray[np.float64]
 
 _NOISE = 2.0
 """Grey levels: the least noise that a pixel is taken to have."""
 _MAX_STEP_S = 5.0
 _NEW_SCENE = 0.35
 """Share of the picture that differs from the background at once where the light or the camera has changed."""
-_SMALLEST_PX, _LARGEST_SHARE = 20, 0.12
+_SMALLEST_PX, _NARROWEST_PX, _LARGEST_SHARE = 20, 4, 0.12
 _OVERLAP = 0.3
+_LEAST_KNOWN_S = 3.0
+"""A place that has been seen for less may still show who was there at the first look."""
 _HOLES = np.ones((5, 5), np.uint8)
 _SPECKS = np.ones((2, 2), np.uint8)
-_SHARPER = 1.3
 _LEAST_EDGE = 6.0
 """Grey levels a pixel: a thing has an outline, light that has changed has a soft one."""
 _ALIKE = 0.85
-_HIDING = 0.1
+_IN_SIGHT = 0.2
+"""Share of a thing's box that must be free of people to say that it has gone."""
+_NAMED = 0.6
+"""Share of a thing that lies within what a detector calls one."""
+_LIFELESS_S, _LIFELESS = 10.0, 0.9
+"""Whoever is alive stirs within this time: of something that did not, so much has looked the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class StillOptions:
     Attributes:
         settled_s: seconds for which a pixel must show the same before it belongs to a thing.
         learn_s: time constant of the background.
-        known_s: for so long a place must have been free before it is judged.
+        known_s: for so long a place must have shown the same before what has gone from there is missed.
         absorb_s: after so many seconds a thing belongs to the background.
         contrast: least difference to the background in grey levels.
         lost_s: seconds for which a thing may be hidden.
@@ -49,7 +57,7 @@ class StillOptions:
 
     settled_s: float = 3.0
     learn_s: float = 60.0
-    known_s: float = 20.0
+    known_s: float = 10.0
     absorb_s: float = 3600.0
     contrast: float = 14.0
     lost_s: float = 60.0
@@ -67,17 +75,43 @@ class StillThing:
         box: left, top, right, bottom as fractions of the picture.
         since_s: camera time since when it is so.
         seen_s: camera time when it was last seen.
-        put: whether it was put there; False where something has gone.
         contrast: mean difference to the background in grey levels.
-        hidden_s: camera time when somebody was last in front of it.
+        sharper: grey levels a pixel by which its outline is sharper than the background's there, summed over
+            the looks at it.
+        filled: share of the box that it fills.
+        alone: whether it has ever been seen with nobody beside it: shadows and legs never are.
+        missed_s: seconds for which its place was in sight without it.
     """
 
     box: tuple[float, float, float, float]
     since_s: float
     seen_s: float
-    put: bool
     contrast: float
-    hidden_s: float = -math.inf
+    sharper: float
+    filled: float = 1.0
+    alone: bool = False
+    missed_s: float = 0.0
+
+    @property
+    def put(self) -> bool:
+        """Whether it was put there; False where something has gone."""
+        return self.sharper >= 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known to be in a picture: boxes as fractions of it.
+
+    Attributes:
+        alive: (n, 4) people and animals: what stands there is theirs.
+        doubtful: (n, 4) those who may be there, or things that look like them: theirs until nothing has
+            stirred for ten seconds.
+        things: (n, 4) vehicles and luggage: never background before the camera has known the place.
+    """
+
+    alive: ArrayLike = ()
+    doubtful: ArrayLike = ()
+    things: ArrayLike = ()
 
 
 class StillWatch:
@@ -91,23 +125,24 @@ class StillWatch:
     def __init__(self, options: StillOptions | None = None) -> None:
         self.things: tuple[StillThing, ...] = ()
         self.unsettled = True
+        self._followed: tuple[StillThing, ...] = ()
         self._options = options or StillOptions()
         self._fast: Grey = np.zeros((0, 0), np.float32)
         self._slow = self._fast
         self._since: NDArray[np.float64] = np.zeros((0, 0))
         self._noise = self._fast
         self._learned_s = self._fast
+        self._taken_s = self._since
         self._changed_s: float | None = None
         self._last_s: float | None = None
 
-    def look(self, luma: Plane, pts_s: float, busy: ArrayLike = ()) -> tuple[StillThing, ...]:
+    def look(self, luma: Plane, pts_s: float, known: Known | None = None) -> tuple[StillThing, ...]:
         """Take one look, about one a second.
 
         Args:
             luma: (height, width) uint8 of the whole picture, best `LUMA_SIZE`.
             pts_s: camera time; a step back begins anew.
-            busy: (n, 4) boxes of people, vehicles and others that are known to be there, fractions: what
-                stands there is theirs.
+            known: who and what is known to be there.
 
         Returns:
             What keeps still, the oldest first.
@@ -117,17 +152,26 @@ class StillWatch:
             self._begin(grey, pts_s)
         step_s = min(pts_s - (self._last_s or pts_s), _MAX_STEP_S)
         self._last_s = pts_s
-        hidden = _covered(busy)
-        level = _level(grey, self._slow, ~hidden)
-        grey = grey - level
-        known = self._learned_s >= self._options.known_s
-        unlike = known & (np.abs(grey - self._slow) > self._limits())
-        if self._new_scene(unlike & ~hidden, pts_s):
+        known = known or Known()
+        sure, doubtful = _covered(known.alive), _boxes(known.doubtful)
+        grey -= _level(grey, self._slow, ~(sure | _covered(doubtful)))
+        unlike = np.abs(grey - self._slow) > self._limits()
+        learned = self._learned_s >= self._options.known_s
+        if self._new_scene(unlike & learned & ~sure, pts_s):
             return self.things
-        self._follow(grey, hidden, pts_s, step_s)
-        settled = unlike & ~hidden & (pts_s - self._since >= self._options.settled_s - 1e-6)
-        self._learn(grey, hidden, unlike, settled & (pts_s - self._since >= self._options.absorb_s), step_s)
-        self.things = self._match(self._found(settled, pts_s), hidden, pts_s)
+        self._follow(grey, sure, pts_s, step_s)
+        held_s = pts_s - self._since
+        hidden = sure | _covered(_alive(doubtful, unlike, held_s))
+        settled = unlike & ~hidden & (held_s >= self._options.settled_s - 1e-6)
+        self._learn(grey, ~(hidden | unlike), pts_s, step_s)
+        found, theirs = self._found(settled, hidden, _boxes(known.things), pts_s)
+        # What has been there for very long is background, and, of a place that is not known yet, what has
+        # been there for longer than what was there first.
+        lasting = learned | theirs | _covered(known.things)
+        lasts_s = np.where(lasting, self._options.absorb_s, self._learned_s)
+        self._adopt(settled & (held_s > lasts_s), held_s, pts_s)
+        self._followed = self._match(found, settled, hidden, step_s)
+        self.things = tuple(thing for thing in self._followed if thing.alone)
         return self.things
 
     def _begin(self, grey: Grey, pts_s: float) -> None:
@@ -135,8 +179,9 @@ class StillWatch:
         self._since = np.full(grey.shape, pts_s)
         self._noise = np.full(grey.shape, _NOISE, np.float32)
         self._learned_s = np.zeros(grey.shape, np.float32)
+        self._taken_s = self._since.copy()
         self._changed_s, self._last_s = None, pts_s
-        self.things, self.unsettled = (), True
+        self.things, self._followed, self.unsettled = (), (), True
 
     def _limits(self) -> Grey:
         return np.maximum(np.float32(self._options.contrast), 6 * self._noise)
@@ -155,41 +200,56 @@ class StillWatch:
 
     def _follow(self, grey: Grey, hidden: Mask, pts_s: float, step_s: float) -> None:
         """What each pixel shows steadily, and since when."""
-        leap = np.abs(grey - self._fast) > np.maximum(8.0, 4 * self._noise)
-        anew = leap | hidden
+        anew = ~hidden & (np.abs(grey - self._fast) > np.maximum(8.0, 4 * self._noise))
         self._since[anew] = pts_s
-        share = np.where(anew, 1.0, -math.expm1(-step_s / 3.0)).astype(np.float32)
+        # What is hidden by passers-by is taken to stay as it was until it is seen again.
+        share = np.where(anew, 1.0, np.where(hidden, 0.0, -math.expm1(-step_s / 3.0))).astype(np.float32)
         self._fast += share * (grey - self._fast)
 
-    def _learn(self, grey: Grey, hidden: Mask, unlike: Mask, old: Mask, step_s: float) -> None:
-        """Take into the background what is like it, and what has been there for very long."""
-        # At first it is a mean of what has been seen, so that what was there at the first look fades.
+    def _learn(self, grey: Grey, take: Mask, pts_s: float, step_s: float) -> None:
+        """Take into the background what is like it."""
+        # At first it is a mean of what has been seen.
         memory_s = np.clip(self._learned_s, max(step_s, 1e-3), self._options.learn_s)
-        take = ~(hidden | unlike)
         share = np.where(take, -np.expm1(-step_s / memory_s), 0.0).astype(np.float32)
         off = np.abs(grey - self._slow)
         self._noise += share * (1.25 * np.minimum(off, self._options.contrast) - self._noise)
         np.maximum(self._noise, _NOISE, out=self._noise)
         self._slow += share * (grey - self._slow)
-        self._slow[old] = self._fast[old]
-        self._learned_s[take] += step_s
+        # What looks as before after it was hidden has not changed behind that.
+        self._learned_s[take] += pts_s - self._taken_s[take]
+        self._taken_s[take] = pts_s
 
-    def _found(self, settled: Mask, pts_s: float) -> list[StillThing]:
+    def _adopt(self, other: Mask, held_s: NDArray[np.float64], pts_s: float) -> None:
+        """Take what is shown now for the background."""
+        self._slow[other] = self._fast[other]
+        self._learned_s[other] = held_s[other]
+        self._taken_s[other] = pts_s
+
+    def _found(
+        self, settled: Mask, hidden: Mask, things: Boxes, pts_s: float
+    ) -> tuple[list[StillThing], Mask]:
+        """Things that keep still, and the pixels about them."""
+        theirs = np.zeros_like(settled)
         if self.unsettled:
-            return []
+            return [], theirs
         mask = cv2.morphologyEx(settled.astype(np.uint8), cv2.MORPH_OPEN, _SPECKS)
         mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _HOLES)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         found = []
         for k in range(1, count):
             x, y, width, height, area = (int(value) for value in stats[k])
-            if area < _SMALLEST_PX or area > _LARGEST_SHARE * mask.size:
+            small = area < _SMALLEST_PX or min(width, height) < _NARROWEST_PX
+            if small or area > _LARGEST_SHARE * mask.size:
                 continue
             window = (slice(max(y - 3, 0), y + height + 3), slice(max(x - 3, 0), x + width + 3))
-            thing = self._thing((x, y, width, height), window, labels[window] == k, pts_s)
+            thing = self._thing((x, y, width, height), window, (labels[window] == k) & settled[window], pts_s)
             if thing is not None:
-                found.append(thing)
-        return found
+                named = bool(len(things)) and max(_within(thing.box, one) for one in things) > _NAMED
+                found.append(replace(thing, alone=named or not hidden[window].any()))
+                reach = max(width, height) // 2  # its handle, and its shadow
+                rows = slice(max(y - reach, 0), y + height + reach)
+                theirs[rows, max(x - reach, 0) : x + width + reach] = True
+        return found, theirs
 
     def _thing(
         self, box: tuple[int, int, int, int], window: tuple[slice, slice], inside: Mask, pts_s: float
@@ -198,7 +258,13 @@ class StillWatch:
         now, then = self._fast[window], self._slow[window]
         ring = _ring(inside)
         sharp_now, sharp_then = (float(_edges(part)[ring].mean()) for part in (now, then))
-        if max(sharp_now, sharp_then) < _LEAST_EDGE or _shaded(now, then, inside):
+        contrast = round(float(np.abs(now - then)[inside].mean()), 1)
+        if contrast < self._options.contrast or max(sharp_now, sharp_then) < _LEAST_EDGE:
+            return None
+        if _shaded(now, then, inside):
+            return None
+        least_s = _LEAST_KNOWN_S if sharp_now >= sharp_then else self._options.known_s
+        if np.median(self._learned_s[window][inside]) < least_s:
             return None
         since_s = float(np.median(self._since[window][inside & (np.abs(now - then) > 0)]))
         x, y, width, height = box
@@ -207,30 +273,46 @@ class StillWatch:
             (x / wide, y / high, (x + width) / wide, (y + height) / high),
             since_s,
             pts_s,
-            sharp_now >= sharp_then,
-            round(float(np.abs(now - then)[inside].mean()), 1),
+            contrast,
+            sharp_now - sharp_then,
+            float(np.count_nonzero(inside)) / (width * height),
         )
 
-    def _match(self, found: list[StillThing], hidden: Mask, pts_s: float) -> tuple[StillThing, ...]:
+    def _match(
+        self, found: list[StillThing], settled: Mask, hidden: Mask, step_s: float
+    ) -> tuple[StillThing, ...]:
         """Things that were there before keep their age, also where something is in front of them."""
         left = list(found)
         kept = []
-        for old in self.things:
+        for old in self._followed:
             same = max(left, key=lambda new: _iou(new.box, old.box), default=None)
             if same is not None and _iou(same.box, old.box) >= _OVERLAP:
                 left.remove(same)
                 kept.append(
-                    StillThing(
-                        same.box, min(old.since_s, same.since_s), pts_s, old.put or same.put, same.contrast
+                    replace(
+                        same,
+                        since_s=min(old.since_s, same.since_s),
+                        sharper=old.sharper + same.sharper,
+                        alone=old.alone or same.alone,
                     )
                 )
                 continue
-            now = replace(old, hidden_s=pts_s) if _part(hidden, old.box) > _HIDING else old
-            # Who has stepped aside leaves it to settle anew.
-            settling = pts_s - now.hidden_s <= self._options.settled_s + _MAX_STEP_S
-            if settling and pts_s - old.seen_s <= self._options.lost_s:
-                kept.append(now)
+            missed_s = old.missed_s + (step_s if self._missing(old, settled, hidden) else 0.0)
+            if (
+                missed_s <= self._options.settled_s + 1
+                and (self._last_s or 0.0) - old.seen_s <= self._options.lost_s
+            ):
+                kept.append(replace(old, missed_s=missed_s))
         return tuple(sorted((*kept, *left), key=lambda thing: (thing.since_s, thing.box)))
+
+    def _missing(self, thing: StillThing, settled: Mask, hidden: Mask) -> bool:
+        """Whether enough of a thing's place is in sight, and little of what it showed."""
+        place = _window(thing.box)
+        free = ~hidden[place]
+        if free.mean() < _IN_SIGHT:
+            return False
+        as_before = settled[place] & (self._since[place] <= thing.seen_s)
+        return float(as_before[free].mean()) < thing.filled / 2
 
 
 def _smooth(luma: Plane) -> Grey:
@@ -245,15 +327,40 @@ def _level(grey: Grey, slow: Grey, free: Mask) -> np.float32:
     return np.float32(np.median(off)) if len(off) else np.float32(0)
 
 
+def _boxes(boxes: ArrayLike) -> Boxes:
+    return np.asarray(boxes, np.float64).reshape(-1, 4)
+
+
+def _within(box: Sequence[float], other: NDArray[np.float64]) -> float:
+    """Share of a box that lies within another."""
+    left, top, right, bottom = box
+    wide = min(right, float(other[2])) - max(left, float(other[0]))
+    high = min(bottom, float(other[3])) - max(top, float(other[1]))
+    return max(wide, 0.0) * max(high, 0.0) / ((right - left) * (bottom - top))
+
+
 def _covered(boxes: ArrayLike) -> Mask:
     """Pixels in boxes, a little larger, as a detector cuts hands and feet off."""
     width, height = LUMA_SIZE
     mask = np.zeros((height, width), np.bool_)
-    for left, top, right, bottom in np.asarray(boxes, np.float64).reshape(-1, 4).tolist():
+    for left, top, right, bottom in _boxes(boxes).tolist():
         x, y = 0.1 * (right - left) + 2 / width, 0.1 * (bottom - top) + 2 / height
         rows = slice(max(0, int((top - y) * height)), max(0, math.ceil((bottom + y) * height)))
         mask[rows, max(0, int((left - x) * width)) : max(0, math.ceil((right + x) * width))] = True
     return mask
+
+
+def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64]) -> Boxes:
+    """Of (n, 4) boxes those in which something has stirred lately; of what is new there, if anything is."""
+    scale = np.array((*LUMA_SIZE, *LUMA_SIZE))
+    kept = []
+    for box in boxes:
+        left, top, right, bottom = np.maximum(box * scale, 0).round().astype(int).tolist()
+        held, new = held_s[top:bottom, left:right], unlike[top:bottom, left:right]
+        held = held[new] if np.count_nonzero(new) >= _SMALLEST_PX else held
+        if not held.size or float((held >= _LIFELESS_S).mean()) < _LIFELESS:
+            kept.append(box)
+    return _boxes(kept)
 
 
 def _ring(inside: Mask) -> Mask:
@@ -286,10 +393,8 @@ def _iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def _part(hidden: Mask, box: tuple[float, float, float, float]) -> float:
-    """Share of a box that is hidden."""
-    width, height = LUMA_SIZE
-    rows = slice(int(box[1] * height), max(int(box[1] * height) + 1, int(box[3] * height)))
-    columns = slice(int(box[0] * width), max(int(box[0] * width) + 1, int(box[2] * width)))
-    part = hidden[rows, columns]
-    return float(part.mean()) if part.size else 0.0
+def _window(box: Sequence[float]) -> tuple[slice, slice]:
+    """Rows and columns of a box, one of each at least."""
+    (left, top, right, bottom), (width, height) = box, LUMA_SIZE
+    x, y = round(left * width), round(top * height)
+    return slice(y, max(round(bottom * height), y + 1)), slice(x, max(round(right * width), x + 1))

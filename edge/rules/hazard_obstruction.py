@@ -1,5 +1,6 @@
 """`hazard.obstruction`: something stands in a fire lane or before an exit for longer than it may."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -9,11 +10,16 @@ from pydantic import Field
 from edge.observation import Box, Observation
 from edge.rule_base import Setting, Watcher, counted
 from edge.sections import Hold, Level
-from edge.standing import Standing, overlap, step_standing
-from edge.still_rule import Places, StillRule
+from edge.standing import Standing, overlap, step_standing, within
+from edge.still_rule import FRESH_S, Places, StillRule
 from edge.view import View
+from streams.still import StillThing
+
+Floats = NDArray[np.float32]
 
 _SAME = 0.3
+_FAINT, _SHOWN = 0.15, 0.15
+"""A detection too faint for a track counts where so much of it is seen to have been put there."""
 
 
 class ObstructionRule(StillRule):
@@ -28,7 +34,9 @@ class ObstructionRule(StillRule):
 
     kind: Literal["hazard.obstruction"]
     classes: tuple[str, ...] = Field(
-        ("car", "bus", "truck", "motorcycle", "bicycle"), min_length=1, description="Classes of vehicles."
+        ("car", "bus", "truck", "train", "motorcycle", "bicycle"),
+        min_length=1,
+        description="Classes of vehicles.",
     )
     level: Level = Field(2, description="Severity.")
     min_age_s: Hold = Field(60.0, description="Seconds that it may stand there.")
@@ -55,17 +63,17 @@ class _Obstruction(Watcher):
     def step(self, view: View) -> list[Observation]:
         rule, tracks = self._rule, view.tracks
         rows = np.flatnonzero(view.inside[rule.zone] & self._vehicles[tracks.labels])
-        self._standing, seconds = step_standing(self._standing, tracks.xyxy[rows], view.pts_s)
-        standing = [
-            (_box(view.tracks.xyxy[row]), float(age_s)) for row, age_s in zip(rows, seconds, strict=True)
-        ]
+        put = [thing for thing in view.things or () if thing.put]
+        boxes = np.concatenate((tracks.xyxy[rows], self._faint(view, tracks.xyxy[rows], put)))
+        self._standing, seconds = step_standing(self._standing, boxes, view.pts_s)
+        standing = [(_box(box), float(age_s)) for box, age_s in zip(boxes, seconds, strict=True)]
         # What the detector knows is told once, by its box; the background sees the same.
         other = [
             (thing.box, view.pts_s - thing.since_s)
-            for thing in view.things or ()
-            if thing.put
-            and self._places.holds(thing)
-            and all(overlap(thing.box, box) < _SAME for box, _ in standing)
+            for thing in put
+            if view.pts_s - thing.seen_s <= FRESH_S
+            and self._places.holds(thing.box)
+            and all(within(thing.box, box) < _SAME for box, _ in standing)
         ]
         long = [(box, age_s) for box, age_s in (*standing, *other) if age_s >= rule.min_age_s - 1e-6]
         oldest_s = max((age_s for _, age_s in (*standing, *other)), default=0.0)
@@ -79,6 +87,17 @@ class _Obstruction(Watcher):
                 yardstick="oldest_s",
             )
         ]
+
+    def _faint(self, view: View, sure: Floats, put: Sequence[StillThing]) -> Floats:
+        """Boxes of vehicles that are hardly found, but are seen to be new there."""
+        found, boxes = view.found, list[Floats]()
+        faint = self._vehicles[found.labels] & (found.scores >= _FAINT)
+        for box in found.xyxy[faint][np.argsort(-found.scores[faint], kind="stable")]:
+            known = any(overlap(box, other) > _SAME for other in (*sure, *boxes))
+            shown = sum(within(box, thing.box) for thing in put)
+            if not known and shown >= _SHOWN and self._places.holds(_box(box)):
+                boxes.append(box)
+        return np.array(boxes, np.float32).reshape(-1, 4)
 
 
 def _box(row: NDArray[np.float32]) -> Box:

@@ -133,7 +133,7 @@ def test_what_is_put_down_and_what_is_taken_away(fps):
 def test_somebody_who_stands_still_is_nothing_that_was_put_down():
     somebody = Detections(
         np.array([[150 / 320, 100 / 180, 166 / 320, 116 / 180]], np.float32),
-        np.array([0.2], np.float32),
+        np.array([0.6], np.float32),
         np.zeros(1, np.int16),
     )
     one = watch(kind="hazard.abandoned", zone="all", min_age_s=30.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.still import StillOptions, StillWatch
+from streams.still import Known, StillOptions, StillWatch
 
 WIDTH, HEIGHT = 320, 180
 BAG = (150, 90, 162, 104)
@@ -36,12 +36,12 @@ class Camera:
         self.sigma = sigma
         self.now_s = 0.0
 
-    def show(self, picture: np.ndarray, seconds: float, busy=(), step_s: float = 1.0):
+    def show(self, picture: np.ndarray, seconds: float, known: Known | None = None, step_s: float = 1.0):
         things = self.watch.things
         for _ in range(round(seconds / step_s)):
             noisy = picture + self.rng.normal(0, self.sigma, picture.shape)
             luma = np.clip(noisy, 0, 255).astype(np.uint8)
-            things = self.watch.look(luma, self.now_s, busy)
+            things = self.watch.look(luma, self.now_s, known)
             self.now_s += step_s
         return things
 
@@ -78,22 +78,75 @@ def test_nothing_is_found_that_is_gone_before_it_settles():
 def test_people_are_left_out_and_what_stands_behind_them_keeps_its_age():
     camera = Camera()
     camera.show(ground(), 60)
-    somebody = (0.45, 0.3, 0.56, 0.7)
+    somebody = Known(alive=[(0.45, 0.3, 0.56, 0.7)])
     before = camera.show(bag(ground()), 20)
     hidden = ground()
     hidden[50:130, 144:180] = 30
-    assert [thing.box for thing in camera.show(hidden, 20, [somebody])] == [before[0].box]
+    assert [thing.box for thing in camera.show(hidden, 20, somebody)] == [before[0].box]
     (after,) = camera.show(bag(ground()), 10)
     assert after.since_s == before[0].since_s
-    assert camera.show(hidden, 70, [somebody]) == ()
+    assert camera.show(hidden, 70, somebody) == ()
 
 
 def test_who_stands_still_from_the_beginning_is_no_thing_when_gone():
     camera = Camera()
-    camera.show(
-        bag(ground(), (100, 60, 120, 140)), 60, [(100 / WIDTH, 60 / HEIGHT, 120 / WIDTH, 140 / HEIGHT)]
-    )
+    there = Known(alive=[(100 / WIDTH, 60 / HEIGHT, 120 / WIDTH, 140 / HEIGHT)])
+    camera.show(bag(ground(), (100, 60, 120, 140)), 60, there)
     assert camera.show(ground(), 60) == ()
+
+
+def test_what_is_put_down_soon_after_the_camera_began_is_found():
+    camera = Camera()
+    camera.show(ground(), 5)
+    (thing,) = camera.show(bag(ground()), 60)
+    assert thing.put
+    assert thing.since_s == pytest.approx(5.0)
+    assert camera.show(ground(), 30) == ()
+
+
+def test_what_was_there_at_the_first_looks_and_left_is_not_missed():
+    camera = Camera()
+    camera.show(bag(ground()), 4)
+    assert camera.show(ground(), 60) == ()
+
+
+@pytest.mark.parametrize("stirs", [False, True])
+def test_a_thing_that_looks_like_somebody_is_found_once_it_shows_no_life(stirs):
+    camera = Camera()
+    camera.show(ground(), 30)
+    maybe = Known(doubtful=[BOX])
+    for second in range(30):
+        grey = 40.0 + (30.0 * (second % 3) if stirs else 0.0)
+        things = camera.show(bag(ground(), grey=grey), 1, maybe)
+    assert len(things) == (0 if stirs else 1)
+
+
+def test_what_is_only_ever_seen_beside_somebody_is_theirs():
+    camera = Camera()
+    camera.show(ground(), 30)
+    owner = Known(alive=[(BOX[2], BOX[1] - 0.2, BOX[2] + 0.05, BOX[3])])
+    assert camera.show(bag(ground()), 30, owner) == ()
+    (thing,) = camera.show(bag(ground()), 1)
+    assert thing.since_s == pytest.approx(30.0)
+    assert [one.since_s for one in camera.show(bag(ground()), 10, owner)] == [thing.since_s]
+
+
+def test_a_vehicle_is_never_background_before_the_place_is_known():
+    camera = Camera()
+    camera.show(ground(), 2)
+    vehicle = bag(ground(), (60, 60, 140, 110))
+    known = Known(things=[(60 / WIDTH, 60 / HEIGHT, 140 / WIDTH, 110 / HEIGHT)])
+    camera.show(vehicle, 40, known)
+    assert camera.show(ground(), 60) == ()
+
+
+def test_what_comes_to_the_same_place_is_not_as_old_as_what_has_left():
+    camera = Camera()
+    camera.show(ground(), 30)
+    camera.show(bag(ground()), 30)
+    camera.show(ground(), 5)
+    (thing,) = camera.show(bag(ground()), 10)
+    assert thing.since_s == pytest.approx(65.0)
 
 
 def test_a_shadow_and_another_exposure_are_no_things():
