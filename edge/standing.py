@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.blobs import overlap
+
 FORGET_S = 10.0
 """Something unseen for no longer than this has stood there all the time."""
 
@@ -74,19 +76,3 @@ def step_standing(
 def _nearest(spots: Sequence[Spot], box: tuple[float, float, float, float]) -> Spot | None:
     best = max(spots, key=lambda spot: overlap(spot.box, box), default=None)
     return best if best is not None and overlap(best.box, box) >= SAME else None
-
-
-def overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes, 0 to 1: left, top, right, bottom each."""
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    both = wide * high
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
-def within(box: Sequence[float], other: Sequence[float]) -> float:
-    """Share of a box that lies within another, 0 to 1: left, top, right, bottom each."""
-    wide, high = min(box[2], other[2]) - max(box[0], other[0]), min(box[3], other[3]) - max(box[1], other[1])
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    return wide * high / area if wide > 0 and high > 0 and area > 0 else 0.0

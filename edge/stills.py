@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.config import CameraConfig
 from edge.scene import Scene
+from edge.standing import Standing, step_standing
 from models.detections import Detections
 from streams.still import Known, StillWatch
 
@@ -21,9 +22,9 @@ THINGS = VEHICLES | {"backpack", "handbag", "suitcase"}
 """What stands there now and may be gone soon."""
 
 _THING_SCORE = 0.2
-_SURE, _LEAST_SCORE = 0.5, 0.15
-"""Less sure detections hide what is behind them too, until that has shown no life: a suitcase may look like
-somebody to a detector for as long as it stands there."""
+_SURE, _LEAST_SCORE, _STANDS_S = 0.5, 0.15, 10.0
+"""Less sure detections, and whoever stands at one place for long, hide what is there until it has shown no
+life: a suitcase may look like somebody to a detector for as long as it stands there."""
 
 
 class Stills:
@@ -38,6 +39,7 @@ class Stills:
         self._watch = StillWatch() if any(rule.STILL for rule in camera.rules) else None
         self._alive = np.array([name in ALIVE for name in class_names], np.bool_)
         self._things = np.array([name in THINGS for name in class_names], np.bool_)
+        self._standing = Standing()
         self._looked_s: float | None = None
 
     def due(self, pts_s: float) -> bool:
@@ -57,10 +59,11 @@ class Stills:
         if self._watch is None:
             return scene
         if scene.luma is not None and self.due(pts_s):
-            alive, sure = self._alive[found.labels], found.scores >= _SURE
-            maybe = alive & ~sure & (found.scores >= _LEAST_SCORE)
+            alive = self._alive[found.labels] & (found.scores >= _LEAST_SCORE)
+            self._standing, stood_s = step_standing(self._standing, found.xyxy[alive], pts_s)
+            sure = (found.scores[alive] >= _SURE) & (stood_s < _STANDS_S)
             things = self._things[found.labels] & (found.scores >= _THING_SCORE)
-            known = Known(found.xyxy[alive & sure], found.xyxy[maybe], found.xyxy[things])
+            known = Known(found.xyxy[alive][sure], found.xyxy[alive][~sure], found.xyxy[things])
             self._watch.look(scene.luma, pts_s, known)
             self._looked_s = pts_s
         return replace(scene, things=None if self._watch.unsettled else self._watch.things)

@@ -6,19 +6,30 @@ moves past settles nowhere; who is known to be there is left out. Only the thing
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from streams.blobs import (
+    Boxes,
+    Grey,
+    Mask,
+    Plane,
+    about,
+    as_boxes,
+    covered,
+    gradient,
+    level,
+    outline,
+    overlap,
+    shaded,
+    smooth,
+    window,
+    within,
+)
 from streams.tiles import LUMA_SIZE
-
-Plane = NDArray[np.uint8]
-Grey = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Boxes = NDArray[np.float64]
 
 _NOISE = 2.0
 """Grey levels: the least noise that a pixel is taken to have."""
@@ -27,13 +38,13 @@ _NEW_SCENE = 0.35
 """Share of the picture that differs from the background at once where the light or the camera has changed."""
 _SMALLEST_PX, _NARROWEST_PX, _LARGEST_SHARE = 20, 4, 0.12
 _OVERLAP = 0.3
-_LEAST_KNOWN_S = 3.0
-"""A place that has been seen for less may still show who was there at the first look."""
+_LEAST_KNOWN_S, _PLAIN = 3.0, 1.5
+"""A place that has been seen for less may still show who was there at the first look, if it was no plain
+ground."""
 _HOLES = np.ones((5, 5), np.uint8)
 _SPECKS = np.ones((2, 2), np.uint8)
 _LEAST_EDGE = 6.0
 """Grey levels a pixel: a thing has an outline, light that has changed has a soft one."""
-_ALIKE = 0.85
 _IN_SIGHT = 0.2
 """Share of a thing's box that must be free of people to say that it has gone."""
 _NAMED = 0.6
@@ -57,7 +68,7 @@ class StillOptions:
 
     settled_s: float = 3.0
     learn_s: float = 60.0
-    known_s: float = 10.0
+    known_s: float = 15.0
     absorb_s: float = 3600.0
     contrast: float = 14.0
     lost_s: float = 60.0
@@ -147,30 +158,33 @@ class StillWatch:
         Returns:
             What keeps still, the oldest first.
         """
-        grey = _smooth(luma)
+        grey = smooth(luma)
         if self._last_s is None or pts_s < self._last_s:
             self._begin(grey, pts_s)
         step_s = min(pts_s - (self._last_s or pts_s), _MAX_STEP_S)
         self._last_s = pts_s
         known = known or Known()
-        sure, doubtful = _covered(known.alive), _boxes(known.doubtful)
-        grey -= _level(grey, self._slow, ~(sure | _covered(doubtful)))
+        sure, doubtful = covered(known.alive), as_boxes(known.doubtful)
+        grey -= level(grey, self._slow, ~(sure | covered(doubtful)))
         unlike = np.abs(grey - self._slow) > self._limits()
         learned = self._learned_s >= self._options.known_s
         if self._new_scene(unlike & learned & ~sure, pts_s):
             return self.things
         self._follow(grey, sure, pts_s, step_s)
         held_s = pts_s - self._since
-        hidden = sure | _covered(_alive(doubtful, unlike, held_s))
+        hidden = sure | covered(_alive(doubtful, unlike, held_s))
         settled = unlike & ~hidden & (held_s >= self._options.settled_s - 1e-6)
         self._learn(grey, ~(hidden | unlike), pts_s, step_s)
-        found, theirs = self._found(settled, hidden, _boxes(known.things), pts_s)
+        self._followed = self._match(
+            self._found(settled, hidden, as_boxes(known.things), pts_s), settled, hidden, step_s
+        )
         # What has been there for very long is background, and, of a place that is not known yet, what has
         # been there for longer than what was there first.
-        lasting = learned | theirs | _covered(known.things)
+        lasting = learned | covered(known.things)
+        for thing in self._followed:
+            lasting[about(thing.box)] = True
         lasts_s = np.where(lasting, self._options.absorb_s, self._learned_s)
         self._adopt(settled & (held_s > lasts_s), held_s, pts_s)
-        self._followed = self._match(found, settled, hidden, step_s)
         self.things = tuple(thing for thing in self._followed if thing.alone)
         return self.things
 
@@ -225,13 +239,9 @@ class StillWatch:
         self._learned_s[other] = held_s[other]
         self._taken_s[other] = pts_s
 
-    def _found(
-        self, settled: Mask, hidden: Mask, things: Boxes, pts_s: float
-    ) -> tuple[list[StillThing], Mask]:
-        """Things that keep still, and the pixels about them."""
-        theirs = np.zeros_like(settled)
+    def _found(self, settled: Mask, hidden: Mask, things: Boxes, pts_s: float) -> list[StillThing]:
         if self.unsettled:
-            return [], theirs
+            return []
         mask = cv2.morphologyEx(settled.astype(np.uint8), cv2.MORPH_OPEN, _SPECKS)
         mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _HOLES)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
@@ -244,27 +254,23 @@ class StillWatch:
             window = (slice(max(y - 3, 0), y + height + 3), slice(max(x - 3, 0), x + width + 3))
             thing = self._thing((x, y, width, height), window, (labels[window] == k) & settled[window], pts_s)
             if thing is not None:
-                named = bool(len(things)) and max(_within(thing.box, one) for one in things) > _NAMED
+                named = bool(len(things)) and max(within(thing.box, one) for one in things) > _NAMED
                 found.append(replace(thing, alone=named or not hidden[window].any()))
-                reach = max(width, height) // 2  # its handle, and its shadow
-                rows = slice(max(y - reach, 0), y + height + reach)
-                theirs[rows, max(x - reach, 0) : x + width + reach] = True
-        return found, theirs
+        return found
 
     def _thing(
         self, box: tuple[int, int, int, int], window: tuple[slice, slice], inside: Mask, pts_s: float
     ) -> StillThing | None:
         """What a settled region is; None for light that has changed."""
         now, then = self._fast[window], self._slow[window]
-        ring = _ring(inside)
-        sharp_now, sharp_then = (float(_edges(part)[ring].mean()) for part in (now, then))
+        ring = outline(inside)
+        sharp_now, sharp_then = (float(gradient(part)[ring].mean()) for part in (now, then))
         contrast = round(float(np.abs(now - then)[inside].mean()), 1)
         if contrast < self._options.contrast or max(sharp_now, sharp_then) < _LEAST_EDGE:
             return None
-        if _shaded(now, then, inside):
+        if shaded(now, then, inside):
             return None
-        least_s = _LEAST_KNOWN_S if sharp_now >= sharp_then else self._options.known_s
-        if np.median(self._learned_s[window][inside]) < least_s:
+        if np.median(self._learned_s[window][inside]) < self._enough_s(sharp_now, sharp_then):
             return None
         since_s = float(np.median(self._since[window][inside & (np.abs(now - then) > 0)]))
         x, y, width, height = box
@@ -278,6 +284,12 @@ class StillWatch:
             float(np.count_nonzero(inside)) / (width * height),
         )
 
+    def _enough_s(self, sharp_now: float, sharp_then: float) -> float:
+        """For how many seconds a place must be known to say what has happened there."""
+        if sharp_now < sharp_then:
+            return self._options.known_s
+        return 0.0 if sharp_now > _PLAIN * sharp_then else _LEAST_KNOWN_S
+
     def _match(
         self, found: list[StillThing], settled: Mask, hidden: Mask, step_s: float
     ) -> tuple[StillThing, ...]:
@@ -285,8 +297,8 @@ class StillWatch:
         left = list(found)
         kept = []
         for old in self._followed:
-            same = max(left, key=lambda new: _iou(new.box, old.box), default=None)
-            if same is not None and _iou(same.box, old.box) >= _OVERLAP:
+            same = max(left, key=lambda new: overlap(new.box, old.box), default=None)
+            if same is not None and overlap(same.box, old.box) >= _OVERLAP:
                 left.remove(same)
                 kept.append(
                     replace(
@@ -307,47 +319,12 @@ class StillWatch:
 
     def _missing(self, thing: StillThing, settled: Mask, hidden: Mask) -> bool:
         """Whether enough of a thing's place is in sight, and little of what it showed."""
-        place = _window(thing.box)
+        place = window(thing.box)
         free = ~hidden[place]
         if free.mean() < _IN_SIGHT:
             return False
         as_before = settled[place] & (self._since[place] <= thing.seen_s)
         return float(as_before[free].mean()) < thing.filled / 2
-
-
-def _smooth(luma: Plane) -> Grey:
-    if luma.shape != LUMA_SIZE[::-1]:
-        luma = np.asarray(cv2.resize(luma, LUMA_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.GaussianBlur(luma, (3, 3), 0), np.float32)
-
-
-def _level(grey: Grey, slow: Grey, free: Mask) -> np.float32:
-    """How much brighter everything is: exposure, or a cloud."""
-    off = (grey - slow)[free]
-    return np.float32(np.median(off)) if len(off) else np.float32(0)
-
-
-def _boxes(boxes: ArrayLike) -> Boxes:
-    return np.asarray(boxes, np.float64).reshape(-1, 4)
-
-
-def _within(box: Sequence[float], other: NDArray[np.float64]) -> float:
-    """Share of a box that lies within another."""
-    left, top, right, bottom = box
-    wide = min(right, float(other[2])) - max(left, float(other[0]))
-    high = min(bottom, float(other[3])) - max(top, float(other[1]))
-    return max(wide, 0.0) * max(high, 0.0) / ((right - left) * (bottom - top))
-
-
-def _covered(boxes: ArrayLike) -> Mask:
-    """Pixels in boxes, a little larger, as a detector cuts hands and feet off."""
-    width, height = LUMA_SIZE
-    mask = np.zeros((height, width), np.bool_)
-    for left, top, right, bottom in _boxes(boxes).tolist():
-        x, y = 0.1 * (right - left) + 2 / width, 0.1 * (bottom - top) + 2 / height
-        rows = slice(max(0, int((top - y) * height)), max(0, math.ceil((bottom + y) * height)))
-        mask[rows, max(0, int((left - x) * width)) : max(0, math.ceil((right + x) * width))] = True
-    return mask
 
 
 def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64]) -> Boxes:
@@ -360,41 +337,4 @@ def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64]) -> Boxes:
         held = held[new] if np.count_nonzero(new) >= _SMALLEST_PX else held
         if not held.size or float((held >= _LIFELESS_S).mean()) < _LIFELESS:
             kept.append(box)
-    return _boxes(kept)
-
-
-def _ring(inside: Mask) -> Mask:
-    """The outline of a region, two pixels to each side."""
-    part = inside.astype(np.uint8)
-    outer, inner = cv2.dilate(part, np.ones((3, 3))), cv2.erode(part, np.ones((3, 3)))
-    return np.asarray((outer > 0) & (inner == 0), np.bool_)
-
-
-def _edges(grey: Grey) -> Grey:
-    """Length of the gradient, grey levels a pixel."""
-    x, y = (cv2.Scharr(grey, cv2.CV_32F, *way, scale=1 / 32) for way in ((1, 0), (0, 1)))
-    return np.asarray(cv2.magnitude(x, y), np.float32)
-
-
-def _shaded(now: Grey, then: Grey, inside: Mask) -> bool:
-    """Whether a region shows the same ground in another light: its texture is the same, times a factor."""
-    a, b = now[inside], then[inside]
-    if float(b.std()) < 4.0 or float(a.std()) < 2.0:
-        return False
-    return float(np.corrcoef(a, b)[0, 1]) > _ALIKE
-
-
-def _iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    wide = min(a[2], b[2]) - max(a[0], b[0])
-    high = min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    both = wide * high
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
-def _window(box: Sequence[float]) -> tuple[slice, slice]:
-    """Rows and columns of a box, one of each at least."""
-    (left, top, right, bottom), (width, height) = box, LUMA_SIZE
-    x, y = round(left * width), round(top * height)
-    return slice(y, max(round(bottom * height), y + 1)), slice(x, max(round(right * width), x + 1))
+    return as_boxes(kept)

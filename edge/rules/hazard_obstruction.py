@@ -10,9 +10,10 @@ from pydantic import Field
 from edge.observation import Box, Observation
 from edge.rule_base import Setting, Watcher, counted
 from edge.sections import Hold, Level
-from edge.standing import Standing, overlap, step_standing, within
+from edge.standing import Standing, step_standing
 from edge.still_rule import FRESH_S, Places, StillRule
 from edge.view import View
+from streams.blobs import overlap, within
 from streams.still import StillThing
 
 Floats = NDArray[np.float32]

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.standing import FORGET_S, Standing, overlap, step_standing
+from edge.standing import FORGET_S, Standing, step_standing
+from streams.blobs import overlap
 
 CAR = (0.2, 0.4, 0.5, 0.6)
 

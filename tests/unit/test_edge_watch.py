@@ -97,9 +97,9 @@ GROUND = np.repeat(np.repeat(FLOOR, 4, axis=0), 4, axis=1)
 NOBODY = Detections.empty()
 
 
-def bagged() -> np.ndarray:
+def bagged(grey: int = 20) -> np.ndarray:
     luma = GROUND.copy()
-    luma[100:116, 150:166] = 20
+    luma[100:116, 150:166] = grey
     return luma
 
 
@@ -136,8 +136,9 @@ def test_somebody_who_stands_still_is_nothing_that_was_put_down():
         np.array([0.6], np.float32),
         np.zeros(1, np.int16),
     )
+    stirring = [(bagged(20 + 15 * (second % 3)), 1) for second in range(200)]
     one = watch(kind="hazard.abandoned", zone="all", min_age_s=30.0)
-    assert played(one, ((GROUND, 60), (bagged(), 200)), found=somebody) == []
+    assert played(one, ((GROUND, 60), *stirring), found=somebody) == []
 
 
 def car(x: float) -> Detections:
