@@ -16,6 +16,7 @@ from api.terminal import table
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.control import CameraReading, assumed_stream, capacity_of, demand_of, usable_cores, with_lane
 from edge.costs import SOURCE_KINDS, CostMeter, CostTable, Stream, kept_table, load_table
+from edge.floors import watches_fire
 from edge.opening import address, source_options
 from streams.budget import plan
 from streams.clock import Clock
@@ -148,9 +149,11 @@ def predict(config: Config, costs: CostTable, seen: Mapping[str, Seen]) -> Predi
         seen: by camera id, as `look_at` gives them.
     """
     budget, threads = config.budget, config.model.threads
-    meter = CostMeter(costs, config.model.detector, config.model.density)
+    meter = CostMeter(costs, config.model.detector, config.model.density, config.model.fire)
     prices = {
-        camera.id: with_lane(meter.cost(camera.id, seen[camera.id].stream), threads)
+        camera.id: with_lane(
+            meter.cost(camera.id, seen[camera.id].stream, fire=watches_fire(camera)), threads
+        )
         for camera in config.cameras
     }
     capacity = capacity_of(budget, threads, costs.node_ms_per_s)

@@ -11,13 +11,16 @@ from api.terminal import table
 from edge.analysis import Analysis
 from edge.config import CameraConfig, Config
 from edge.errors import CameraError, Problem
+from edge.fires import check_known
 from edge.opening import address, evidence_address
 from edge.profiles import profiles
 from edge.rules import AnyRule
 from edge.site import Site, Zone
 from edge.yaml_tree import read_tree
 from models.errors import ModelError
-from models.zoo import find_model, head_counter
+from models.fire import spec_of
+from models.manifest import ModelFile
+from models.zoo import find_model, fire_model, head_counter
 from streams.hardware import trouble
 
 
@@ -64,6 +67,11 @@ def problems(path: Path, config: Config) -> list[Problem]:
             head_counter(config.model.density)
     except ModelError as error:
         found.append(tree.problem(("model", "density"), str(error)))
+    fire: ModelFile | None = None
+    try:
+        fire = fire_model(config.model.fire) if config.model.fire is not None else None
+    except ModelError as error:
+        found.append(tree.problem(("model", "fire"), str(error)))
     try:
         class_names = find_model(config.model.detector).manifest.classes
     except ModelError as error:
@@ -71,6 +79,8 @@ def problems(path: Path, config: Config) -> list[Problem]:
     for index, camera in enumerate(config.cameras):
         try:
             Analysis(camera, Site.from_config(camera), class_names)
+            if fire is not None:
+                check_known(camera, spec_of(fire), fire.manifest.name)
         except CameraError as error:
             below = (name or int(number) for name, number in _PART.findall(error.key))
             found.append(tree.problem(("cameras", index, *below), error.text))

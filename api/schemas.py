@@ -90,6 +90,9 @@ class Node(Answer):
     density: str | None = Field(
         None, description="Name of the model that counts heads; null where no camera watches crowds."
     )
+    fire: str | None = Field(
+        None, description="Name of the model that sees fire; null where no camera watches for it."
+    )
     provider: str = Field(description="What runs the model, such as `CPUExecutionProvider`.")
     redis: str = Field(description="Where events go, without credentials.")
     redis_up: bool = Field(description="Whether that works now.")

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.config import Config
+from edge.fires import Fires
+from edge.floors import counts_heads, watches_fire
 from edge.scene import Scene
 from models.density import DensityModel
+from models.zoo import load_density, load_fire
 from streams.flow import FlowMeter
 from streams.frame import Picture
 from streams.service import DENSITY_PERIOD_S
@@ -49,11 +53,15 @@ class Census:
     Args:
         model: counts heads; None counts none.
         cameras: those that watch crowds.
+        fires: looks for fire; None: nobody does.
     """
 
-    def __init__(self, model: DensityModel | None, cameras: frozenset[str]) -> None:
+    def __init__(
+        self, model: DensityModel | None, cameras: frozenset[str], fires: Fires | None = None
+    ) -> None:
         self.name = model.name if model is not None else ""
         """Of the model; empty without one."""
+        self.fires = fires
         self._model = model
         self._eyes = {id_: _Eye() for id_ in sorted(cameras)} if model is not None else {}
         self._flow = FlowMeter()
@@ -94,3 +102,20 @@ class Census:
             motion = self._flow.measure(eye.luma, luma, pts_s - eye.luma_s)
         eye.luma, eye.luma_s = luma if wish.motion else None, pts_s
         return Scene(size_px, heads, motion, luma)
+
+
+def open_census(config: Config) -> Census:
+    """The census of a node, with those models loaded that its cameras need.
+
+    Raises:
+        ModelError: a model cannot be used.
+        RuleError: a rule asks for what the model of fire cannot tell.
+    """
+    model = config.model
+    crowded = frozenset(camera.id for camera in config.cameras if counts_heads(camera))
+    heads = fires = None
+    if model.density is not None and crowded:
+        heads = load_density(model.density, model.providers, model.threads)
+    if model.fire is not None and any(map(watches_fire, config.cameras)):
+        fires = Fires(load_fire(model.fire, model.providers, model.threads), config.cameras)
+    return Census(heads, crowded, fires)

@@ -119,7 +119,7 @@ class HttpConfig(Section):
 
 
 class ModelConfig(Section):
-    """The detector, the head counter, and where they run."""
+    """The detector, the head counter, the model of fire, and where they run."""
 
     detector: str = Field(
         "nanodet-g-416-int8", description="Name from `sharpeyes models list`, or a TOML manifest's path."
@@ -127,6 +127,10 @@ class ModelConfig(Section):
     density: str | None = Field(
         "heads-448-int8",
         description="Counts heads where crowds are watched: a name or a manifest's path; null: nothing does.",
+    )
+    fire: str | None = Field(
+        None,
+        description="Sees fire and smoke for hazard.fire: a name or a manifest's path; null: nothing does.",
     )
     threshold: float = Field(0.35, gt=0, lt=1, description="Detections below this score start no track.")
     providers: tuple[str, ...] = Field(
@@ -304,6 +308,20 @@ class Config(Section):
     @model_validator(mode="after")
     def _distinct_cameras(self) -> Self:
         if faults := _repeated("cameras", "camera id", [camera.id for camera in self.cameras]):
+            raise FaultsError(faults)
+        return self
+
+    @model_validator(mode="after")
+    def _fire_is_seen(self) -> Self:
+        """None ships, and nothing stands in for one: a rule without a model would be blind."""
+        text = "needs a model of fire, and none ships: add one (docs/models.md) and name it as model.fire"
+        faults = [
+            Fault(("cameras", k, "rules", j, "kind"), text)
+            for k, camera in enumerate(self.cameras)
+            for j, rule in enumerate(camera.rules)
+            if rule.FIRE and self.model.fire is None
+        ]
+        if faults:
             raise FaultsError(faults)
         return self
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from edge.config import BudgetConfig, CameraConfig, Config
 from edge.costs import CostMeter, Stream
-from edge.floors import counts_heads, tasks_of
+from edge.floors import counts_heads, tasks_of, watches_fire
 from streams.activity import Activity
 from streams.budget import ROTATE_S, plan
 from streams.demand import Allocation, CameraCost, Capacity, Demand
@@ -330,7 +330,9 @@ class Controller:
             stale_s, shed_s = self._blind.waited_s(camera.id, now_s), self._shed.waited_s(camera.id, now_s)
             demands.append(replace(demand, stale_s=stale_s, shed_s=shed_s) if stale_s or shed_s else demand)
             if seen.up:
-                cost = scaled(self._meter.cost(camera.id, stream, factors=factors), self.realised.share)
+                fire = watches_fire(camera)
+                cost = self._meter.cost(camera.id, stream, factors=factors, fire=fire)
+                cost = scaled(cost, self.realised.share)
                 costs[camera.id] = with_lane(cost, self._threads)
             else:  # it costs nothing while it is away, and begins with what it had
                 costs[camera.id] = _NOTHING
@@ -421,6 +423,7 @@ def scaled(cost: CameraCost, share: float) -> CameraCost:
         lane_ms=cost.lane * share,
         tiles_ms=cost.tiles_ms * share,
         density_ms=cost.density_ms * share,
+        fire_ms=cost.fire_ms * share,
     )
 
 

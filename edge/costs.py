@@ -17,10 +17,10 @@ from edge.errors import EdgeError
 from edge.sections import Section
 from streams.demand import CameraCost
 
-Stage = Literal["demux", "keyframe", "decode", "look", "tiles", "density"]
+Stage = Literal["demux", "keyframe", "decode", "look", "tiles", "density", "fire"]
 """Reading a packet, decoding a keyframe alone, decoding a picture, analysing a picture, what that costs
-more where the picture is looked at from closer, too, and counting the heads in a picture."""
-STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look", "tiles", "density")
+more where the picture is looked at from closer, too, counting its heads, and looking for fire in it."""
+STAGES: Final[tuple[Stage, ...]] = ("demux", "keyframe", "decode", "look", "tiles", "density", "fire")
 SourceKind = Literal["rtsp", "http", "file", "sim"]
 SOURCE_KINDS: Final[Mapping[str, SourceKind]] = {
     "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http", "file": "file", "sim": "sim",
@@ -40,6 +40,7 @@ _MEMORY: Final[Mapping[Stage, float]] = {
     "look": 30.0,
     "tiles": 30.0,
     "density": 30.0,
+    "fire": 30.0,
 }
 """Calls after which a change has gone into the average by 63 %: some ten seconds of each."""
 _ENOUGH: Final[Mapping[Stage, int]] = {
@@ -49,6 +50,7 @@ _ENOUGH: Final[Mapping[Stage, int]] = {
     "look": 10,
     "tiles": 10,
     "density": 10,
+    "fire": 10,
 }
 """Calls from which a camera's own figure is believed."""
 
@@ -109,12 +111,19 @@ class CostTable(Section):
     density_ms: Mapping[str, Ms] = Field(
         {"other": 14.0}, description="Counting a picture's heads by model; `other` for others."
     )
+    fire_ms: Mapping[str, Ms] = Field(
+        {"other": 50.0}, description="Looking for fire in a picture by model; assumed until it is measured."
+    )
     node_ms_per_s: Ms = Field(description="What a node uses beside its cameras.")
 
-    def unit_ms(self, stage: Stage, stream: Stream, detector: str, density: str | None = None) -> float:
-        """Milliseconds of one call of a stage; without a head counter, counting costs nothing."""
+    def unit_ms(
+        self, stage: Stage, stream: Stream, detector: str, density: str | None = None, fire: str | None = None
+    ) -> float:
+        """Milliseconds of one call of a stage; without its model, counting heads or seeing fire is free."""
         if stage == "density":
             return 0.0 if density is None else _of(self.density_ms, density)
+        if stage == "fire":
+            return 0.0 if fire is None else _of(self.fire_ms, fire)
         if stage in ("look", "tiles"):
             return _of(self.look_ms, detector) * (TILES_LOOKS if stage == "tiles" else 1.0)
         if stage == "demux":
@@ -182,11 +191,14 @@ class CostMeter:
         table: costs before anything is measured.
         detector: name of the model.
         density: name of the head counter; None without one.
+        fire: name of the model of fire; None without one.
     """
 
-    def __init__(self, table: CostTable, detector: str, density: str | None = None) -> None:
+    def __init__(
+        self, table: CostTable, detector: str, density: str | None = None, fire: str | None = None
+    ) -> None:
         self.table = table
-        self.detector, self.density = detector, density
+        self.detector, self.density, self.fire = detector, density, fire
         self._lock = Lock()
         self._averages: dict[tuple[str, Stage], _Average] = {}
         self._streams: dict[str, Stream] = {}
@@ -234,7 +246,7 @@ class CostMeter:
                 stream = self._streams.get(camera_id)
                 if stream is None or average.calls < _ENOUGH[stage]:
                     continue
-                if default := self.table.unit_ms(stage, stream, self.detector, self.density):
+                if default := self._default_ms(stage, stream):
                     ratios[stage].append(average.ms / default)
         return {stage: sorted(seen)[len(seen) // 2] if seen else 1.0 for stage, seen in ratios.items()}
 
@@ -244,10 +256,18 @@ class CostMeter:
             average = self._averages.get((camera_id, stage))
             if average is not None and average.calls >= _ENOUGH[stage]:
                 return average.ms
-        return self.table.unit_ms(stage, stream, self.detector, self.density) * factor
+        return self._default_ms(stage, stream) * factor
+
+    def _default_ms(self, stage: Stage, stream: Stream) -> float:
+        return self.table.unit_ms(stage, stream, self.detector, self.density, self.fire)
 
     def cost(
-        self, camera_id: str, stream: Stream, *, factors: Mapping[Stage, float] | None = None
+        self,
+        camera_id: str,
+        stream: Stream,
+        *,
+        factors: Mapping[Stage, float] | None = None,
+        fire: bool = False,
     ) -> CameraCost:
         """What a camera costs.
 
@@ -255,6 +275,7 @@ class CostMeter:
             camera_id: the camera.
             stream: what its stream is like.
             factors: from `factors`, when they are known for many cameras at once.
+            fire: whether fire is looked for there.
         """
         by = self.factors() if factors is None else factors
         unit = {stage: self.unit_ms(camera_id, stage, stream, by[stage]) for stage in STAGES}
@@ -265,6 +286,7 @@ class CostMeter:
             look_ms=unit["look"],
             tiles_ms=unit["tiles"],
             density_ms=unit["density"],
+            fire_ms=unit["fire"] if fire else 0.0,
         )
 
     def measured(self) -> CostTable:
@@ -277,6 +299,7 @@ class CostMeter:
             "keyframe_ms_per_mp": factors["keyframe"],
             "look_ms": factors["look"],
             "density_ms": factors["density"],
+            "fire_ms": factors["fire"],
         }
         values = self.table.model_dump()
         for name, factor in scaled.items():

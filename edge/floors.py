@@ -59,3 +59,8 @@ def tasks_of(camera: CameraConfig) -> tuple[Task, ...]:
 def counts_heads(camera: CameraConfig) -> bool:
     """Whether a camera watches crowds, so that heads are counted there."""
     return any(rule.kind.startswith("crowd.") for rule in camera.rules)
+
+
+def watches_fire(camera: CameraConfig) -> bool:
+    """Whether a rule of the camera asks for looks for fire."""
+    return any(rule.FIRE for rule in camera.rules)

@@ -91,7 +91,7 @@ class Governor:
         self._box_before = self._box()
         self._lane_s = 0.0
         self._kept = config.node.data_dir / KEPT
-        self.meter = CostMeter(_costs(config), config.model.detector, config.model.density)
+        self.meter = CostMeter(_costs(config), config.model.detector, config.model.density, config.model.fire)
         self._controller = Controller(config, self.meter)
         self._kinds = {camera.id: SOURCE_KINDS[address(camera).scheme] for camera in config.cameras}
         self._spent: dict[tuple[str, Stage], tuple[float, int]] = {}
@@ -128,9 +128,15 @@ class Governor:
             self._lane_s += spent.host_s
             self._ages.append((self._clock.monotonic(), age_s))
 
-    def counted(self, camera_id: str, spent: Spent) -> None:
-        """Tell of a picture whose heads were counted: whose it was, and what that took of the caller."""
-        self.meter.add(camera_id, "density", spent.cpu_ms * self._config.model.threads)
+    def counted(self, camera_id: str, spent: Spent, stage: Stage = "density") -> None:
+        """Tell of a picture whose heads were counted, or that was looked at for fire, beside the usual look.
+
+        Args:
+            camera_id: whose it was.
+            spent: what that took of the caller.
+            stage: which of the two.
+        """
+        self.meter.add(camera_id, stage, spent.cpu_ms * self._config.model.threads)
         with self._lock:
             self._lane_s += spent.host_s
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ from edge.analysis import ZoneCount
 from edge.census import Census, Wish
 from edge.config import CameraConfig, ModelConfig, NodeConfig
 from edge.events import Event, EventContext, EventDraft
+from edge.fires import Fires
 from edge.floors import counts_heads
 from edge.identifiers import Uuid7
 from edge.opening import address, source_options
@@ -19,6 +20,7 @@ from edge.people import People
 from edge.watch import CameraWatch
 from models.density import DensityModel
 from models.detector import Detector
+from models.fire import FireModel
 from models.tracker import Tracker
 from streams.decode import DecodedPicture, Decoder
 from streams.errors import StreamEndedError
@@ -97,10 +99,12 @@ class Models:
     Attributes:
         detector: finds the objects.
         density: counts heads where people hide each other; None: only detections count.
+        fire: sees fire and smoke where a rule asks for that; None: nothing does.
     """
 
     detector: Detector
     density: DensityModel | None = None
+    fire: FireModel | None = None
 
 
 def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: Models) -> Iterator[Step]:
@@ -119,6 +123,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: 
 
     Raises:
         StreamError: the clip cannot be opened or read.
+        SessionError: inference fails.
+        CameraError: a rule asks for what the models cannot tell.
     """
     now = EPOCH
     randbits = random.Random(_SEED).getrandbits  # noqa: S311 - ids are to repeat, not to be secret
@@ -126,7 +132,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: 
     context = EventContext(node.id, node.district, new_id, camera.id, camera.place, randbits)
     tracker = Tracker(model.threshold, np.random.default_rng(_SEED))
     watch = CameraWatch(camera, models.detector, context, tracker, new_id)
-    census = Census(models.density, frozenset({camera.id} if counts_heads(camera) else ()))
+    fires = Fires(models.fire, [camera]) if models.fire is not None else None
+    census = Census(models.density, frozenset({camera.id} if counts_heads(camera) else ()), fires)
     gate, timeline, number = RateGate(camera.analysed_fps), Timeline(), _Numbered()
     pts_s = 0.0
     with closing(open_clip(camera)) as source:
@@ -139,6 +146,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: 
             found = models.detector.detect(decoded.picture)
             wish = Wish(heads=True, motion=watch.dense, luma=watch.checks_view(pts_s))
             scene = census.look(camera.id, decoded.picture, pts_s, wish)
+            if fires is not None and fires.due(camera.id, pts_s):
+                scene = replace(scene, flames=fires.look(camera.id, decoded.picture, pts_s))
             drafts = watch.update(found, pts_s, now, scene)
             done = min(1.0, pts_s / length_s) if length_s else None
             yield Step(pts_s, done, watch.zones, number(drafts), watch.people)

@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from threading import Event as Flag
 from typing import Protocol
 
 import structlog
 
 from edge.census import Census, Wish
+from edge.costs import Stage
 from edge.events import EventDraft
 from edge.metrics import Metrics
 from edge.scene import Scene
@@ -64,8 +66,8 @@ class Attention(Protocol):
         """Tell what a picture has taken, and how old it was afterwards."""
         ...
 
-    def counted(self, camera_id: str, spent: Spent) -> None:
-        """Tell what counting heads in a picture has taken, which `looked` is not told of."""
+    def counted(self, camera_id: str, spent: Spent, stage: Stage = "density") -> None:
+        """Tell what counting heads or looking for fire has taken, which `looked` is not told of."""
         ...
 
 
@@ -138,6 +140,7 @@ class Pipeline:
         watch = self._watches[frame.camera_id]
         try:
             scene, seen = self._scene(frame, watch)
+            scene = self._with_flames(frame, scene)
             before = Spent(before.host_s + seen.host_s, before.cpu_ms + seen.cpu_ms)
             began = _Mark(self._clock)
             drafts = watch.update(detections, frame.pts_s, frame.seen_utc, scene)
@@ -170,6 +173,18 @@ class Pipeline:
         self._metrics.observe_stage(self._census.name, "density", spent.host_s)
         self._attention.counted(frame.camera_id, spent)
         return scene, Spent(0.0, 0.0)
+
+    def _with_flames(self, frame: Frame, scene: Scene) -> Scene:
+        """The scene with what burns in it, where that is due; booked apart, as it has a period of its own."""
+        fires = self._census.fires
+        if fires is None or not fires.due(frame.camera_id, frame.pts_s):
+            return scene
+        began = _Mark(self._clock)
+        scene = replace(scene, flames=fires.look(frame.camera_id, frame.picture, frame.pts_s))
+        spent = _Mark(self._clock).since(began)
+        self._metrics.observe_stage(fires.name, "fire", spent.host_s)
+        self._attention.counted(frame.camera_id, spent, "fire")
+        return scene
 
     def _failed(self, frame: Frame, exc: Exception) -> None:
         self.failures[frame.camera_id] += 1

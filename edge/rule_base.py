@@ -91,11 +91,13 @@ class RuleSection(Section, ABC):
     Attributes:
         FLOOR_FPS: analysed pictures a second below which it is blind: its safety floor.
         STILL: whether it asks for things that keep still.
+        FIRE: whether it asks for looks for fire, which need a model of their own.
         PLACE: what it watches, `zone` or `line`: also the name of the key that says which.
     """
 
     FLOOR_FPS: ClassVar[float]
     STILL: ClassVar[bool] = False
+    FIRE: ClassVar[bool] = False
     PLACE: ClassVar[Literal["zone", "line"]] = "zone"
 
     kind: str

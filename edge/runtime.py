@@ -16,12 +16,11 @@ import structlog
 from edge.board import EventBoard
 from edge.books import Books
 from edge.broker import MAX_ENTRIES, EmbeddedBroker
-from edge.census import Census
+from edge.census import Census, open_census
 from edge.config import CameraConfig, Config
 from edge.delivery import Delivery
 from edge.errors import BrokerError, EdgeError
 from edge.events import Event, EventContext
-from edge.floors import counts_heads
 from edge.governor import Governor
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
@@ -36,10 +35,9 @@ from edge.sight import Sight
 from edge.status import CameraStatus, NodeStatus, Profile, Readiness, ZoneStatus
 from edge.view_store import ViewStore
 from edge.watch import CameraWatch
-from models.density import DensityModel
 from models.detector import Detector
 from models.tracker import Tracker
-from models.zoo import load_density, load_detector
+from models.zoo import load_detector
 from streams.budget import PROTECTED
 from streams.clock import Clock, SystemClock
 from streams.mailbox import Mailbox
@@ -72,7 +70,7 @@ class Node:
 
     redis_url: str
     _detector: Detector
-    _density: DensityModel | None
+    _census: Census
     _pipeline: Pipeline
     _saver: Saver
 
@@ -169,9 +167,9 @@ class Node:
         for reader in self._readers.values():  # opening a stream takes longest, so it comes first
             reader.set_service(KEYFRAMES)  # until the first plan: all cameras begin at once
             reader.start()
-        self._detector, self._density, self.redis_url, _ = await asyncio.gather(
+        self._detector, self._census, self.redis_url, _ = await asyncio.gather(
             asyncio.to_thread(load_detector, model.detector, model.providers, model.threads),
-            asyncio.to_thread(self._load_density),
+            asyncio.to_thread(open_census, self.config),
             asyncio.to_thread(self._start_broker),
             asyncio.to_thread(self._delivery.prepare),
         )
@@ -186,17 +184,6 @@ class Node:
             task.add_done_callback(self._essential_ended)
             stack.push_async_callback(_cancelled, task)
         stack.callback(self.board.close)
-
-    def _load_density(self) -> DensityModel | None:
-        model = self.config.model
-        if model.density is None or not self._crowded:
-            return None
-        return load_density(model.density, model.providers, model.threads)
-
-    @property
-    def _crowded(self) -> frozenset[str]:
-        """Cameras that watch crowds."""
-        return frozenset(camera.id for camera in self.config.cameras if counts_heads(camera))
 
     def _start_broker(self) -> str:
         if self._broker is None:
@@ -228,7 +215,7 @@ class Node:
             self._watches,
             self._saver.save,
             self._metrics,
-            census=Census(self._density, self._crowded),
+            census=self._census,
             attention=self._governor,
             clock=self._clock,
         )
@@ -321,7 +308,8 @@ class Node:
             events_published=delivered.publisher.published,
             cameras=tuple(self._camera_status(camera) for camera in self.config.cameras),
             profile=delivered.feedback.profile,
-            density=self._density.name if self._density is not None else None,
+            density=self._census.name or None,
+            fire=self._census.fires.name if self._census.fires is not None else None,
         )
 
     def _camera_status(self, camera: CameraConfig) -> CameraStatus:

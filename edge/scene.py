@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.density import HeadMap
 from models.detections import Detections
+from models.fire import Flame
 from streams.flow import BlockFlow
 from streams.still import StillThing
 
@@ -23,6 +24,7 @@ class Scene:
         things: what keeps still and was put there or taken away; None where nobody looks for that.
         found: objects in the picture, low scores included; None where only the tracks are known.
         luma: (180, 320) uint8 brightness of the whole picture; None where nobody asked for it.
+        flames: fire and smoke; None where this picture was not looked at for them.
     """
 
     size_px: tuple[int, int] | None = None
@@ -31,6 +33,7 @@ class Scene:
     luma: NDArray[np.uint8] | None = None
     things: tuple[StillThing, ...] | None = None
     found: Detections | None = None
+    flames: tuple[Flame, ...] | None = None
 
 
 UNKNOWN = Scene()

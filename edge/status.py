@@ -93,6 +93,7 @@ class NodeStatus:
         cameras: in the configuration's order.
         profile: which thresholds hold, as the centre has said.
         density: name of the model that counts heads; None where no camera watches crowds, or it is off.
+        fire: name of the model that sees fire; None where no camera watches for it.
     """
 
     id: str
@@ -108,6 +109,7 @@ class NodeStatus:
     cameras: tuple[CameraStatus, ...]
     profile: Profile = "usual"
     density: str | None = None
+    fire: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

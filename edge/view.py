@@ -18,6 +18,7 @@ from edge.pressure import Noise
 from edge.site import Site
 from models.density import HeadMap
 from models.detections import Detections, Tracks
+from models.fire import Flame
 from streams.still import StillThing
 
 MAX_BOXES = 64
@@ -52,6 +53,7 @@ class View:
         density_factor: what thresholds of density are multiplied by; below 1 while trouble is expected.
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
+        flames: fire and smoke in the picture; None where it was not looked at for them.
         local: the time of day there; None where nobody knows.
         detections: objects in the picture, low scores included; None where only the tracks are known.
         aspect: ratio of the picture's width to its height.
@@ -73,6 +75,7 @@ class View:
     person_px: HeightsPx | None = None
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
+    flames: tuple[Flame, ...] | None = None
     local: datetime | None = None
     detections: Detections | None = None
     aspect: float = USUAL_ASPECT

@@ -14,6 +14,9 @@ from models.errors import IntegrityError, ManifestError
 from models.letterbox import Placement
 
 Triple = tuple[float, float, float]
+Fire = Literal["fire", "smoke"]
+FIRES: tuple[Fire, ...] = ("fire", "smoke")
+"""What a model of fire can tell."""
 Side = Annotated[int, Field(ge=16, le=4096)]
 
 
@@ -119,9 +122,41 @@ class DensityHead(Section):
     shared: float = Field(0.0, ge=0, description="Standard error, as a share of the count, common to all.")
 
 
+class ClassifierHead(Section):
+    """No detector: one score for each class, (1, classes), of the picture as a whole."""
+
+    kind: Literal["classifier"]
+    output: str | None = Field(None, description="Name of the output; the only one if left out.")
+    activation: Literal["softmax", "sigmoid", "none"] = Field(
+        "softmax", description="What turns the output into probabilities; none: they are already."
+    )
+
+
 HeadSpec = Annotated[
-    NanoDetHead | YoloxHead | Yolov8Head | SsdHead | DetrHead | DensityHead, Field(discriminator="kind")
+    NanoDetHead | YoloxHead | Yolov8Head | SsdHead | DetrHead | DensityHead | ClassifierHead,
+    Field(discriminator="kind"),
 ]
+
+
+class FireSpec(Section):
+    """Which classes of a detector or classifier mean fire, and which smoke; all others mean neither."""
+
+    fire: tuple[str, ...] = Field((), description="Classes that mean flames.")
+    smoke: tuple[str, ...] = Field((), description="Classes that mean smoke.")
+    tiles: int = Field(
+        4, ge=1, le=16, description="Parts, at most, of a zone that a classifier looks at one by one."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> "FireSpec":
+        if not (self.fire or self.smoke):
+            raise ValueError("names no class that means fire or smoke")
+        return self
+
+    @property
+    def known(self) -> frozenset[Fire]:
+        """What the model can tell."""
+        return frozenset(what for what in FIRES if getattr(self, what))
 
 
 class Manifest(Section):
@@ -140,6 +175,7 @@ class Manifest(Section):
     max_detections: int = Field(300, ge=1, le=10_000, description="Best detections kept in a picture.")
     input: InputSpec
     head: HeadSpec
+    fire: FireSpec | None = Field(None, description="What its classes mean to `hazard.fire`; none: nothing.")
 
     @model_validator(mode="after")
     def _distinct(self) -> "Manifest":
@@ -147,6 +183,13 @@ class Manifest(Section):
             raise ValueError("classes has the same name twice")
         if isinstance(self.head, DensityHead) and (self.input.layout, self.input.dtype) != ("nhwc", "uint8"):
             raise ValueError("head.kind density takes layout nhwc and dtype uint8")
+        if isinstance(self.head, ClassifierHead) and self.fire is None:
+            raise ValueError("head.kind classifier needs a section [fire]: which classes mean fire or smoke")
+        if isinstance(self.head, DensityHead) and self.fire is not None:
+            raise ValueError("a model that counts heads tells no fire: leave out the section [fire]")
+        for name in (*self.fire.fire, *self.fire.smoke) if self.fire is not None else ():
+            if name not in self.classes:
+                raise ValueError(f"fire: {name!r} is none of classes{suggestion(name, self.classes)}")
         return self
 
 
@@ -225,7 +268,7 @@ def _class_names(path: Path, name: str) -> list[str]:
 
 _HEADS: dict[str, type[Section]] = {
     "nanodet": NanoDetHead, "yolox": YoloxHead, "yolov8": Yolov8Head, "ssd": SsdHead, "detr": DetrHead,
-    "density": DensityHead,
+    "density": DensityHead, "classifier": ClassifierHead,
 }  # fmt: skip
 
 
@@ -250,4 +293,5 @@ def _explain(error: ValidationError, data: dict[str, Any]) -> Iterable[str]:
 def _keys(section: list[str], data: dict[str, Any]) -> Iterable[str]:
     if section == ["head"]:
         return _HEADS[data["head"]["kind"]].model_fields
-    return (InputSpec if section == ["input"] else Manifest).model_fields
+    sections: dict[str, type[Section]] = {"input": InputSpec, "fire": FireSpec}
+    return sections.get(".".join(section), Manifest).model_fields

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.density import DensityModel
 from models.detector import Detector
 from models.errors import ManifestError
-from models.manifest import DensityHead, ModelFile, suggestion
+from models.fire import FireModel, spec_of
+from models.manifest import ClassifierHead, DensityHead, ModelFile, suggestion
 from models.session import Session
 
 BUILT_IN = Path(__file__).parent / "weights"
@@ -90,6 +91,22 @@ def load_density(name_or_path: str, providers: Sequence[str] = (), threads: int 
     return DensityModel(model, Session(model, providers, threads))
 
 
+def fire_model(name_or_path: str) -> ModelFile:
+    """As `find_model`; raises ManifestError, too, when the model does not say what means fire or smoke."""
+    model = find_model(name_or_path)
+    spec_of(model)
+    return model
+
+
+def load_fire(name_or_path: str, providers: Sequence[str] = (), threads: int = 1) -> FireModel:
+    """Load a model of fire by name or by its manifest's path, ready to look at pictures.
+
+    Raises ManifestError, IntegrityError, ProviderError or SessionError (all ModelError).
+    """
+    model = fire_model(name_or_path)
+    return FireModel(model, Session(model, providers, threads))
+
+
 def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     """Take a model into the user's folder, after a trial inference on a grey picture.
 
@@ -103,6 +120,8 @@ def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     session = Session(model, ("cpu",))
     if isinstance(model.manifest.head, DensityHead):
         DensityModel(model, session).count(_Grey())
+    elif isinstance(model.manifest.head, ClassifierHead):
+        FireModel(model, session).look(_Grey(), {"all": [(0.0, 0.0, 1.0, 1.0)]})
     else:
         Detector(model, session).detect(_Grey())
     root = folder if folder is not None else user_folder()
@@ -125,3 +144,6 @@ class _Grey:
 
     def bgr(self, width: int, height: int) -> NDArray[np.uint8]:
         return np.full((height, width, 3), 114, np.uint8)
+
+    def crop(self, _part: tuple[int, int, int, int], width: int, height: int) -> NDArray[np.uint8]:
+        return self.bgr(width, height)

@@ -79,11 +79,12 @@ class _Table:
         self.decoded = np.where(np.isnan(self.decoded), self.share, self.decoded)
         self.floor = np.array([max(d.floors.values(), default=0.0) for d in self.demands], np.float64)
         priced = [costs[id_] for id_ in self.ids]
-        paid = _columns(map(_PAID, priced), 6)
-        self.demux, self.keyframe, self.decode, self.look, self.tiles_ms, self.density_ms = paid
-        # Heads counted a second where that is granted no oftener: on keyframes alone, at a rate, and idle.
+        paid = _columns(map(_PAID, priced), 7)
+        self.demux, self.keyframe, self.decode, self.look, self.tiles_ms, self.density_ms = paid[:6]
+        # Heads counted, and looks for fire, a second where that is granted no oftener: on keyframes alone, at
+        # a rate, and idle.
         self.counts = np.minimum(np.stack((self.keyframe_fps, self.wanted, self.idle_fps)), COUNTS_FPS)
-        self.count_ms = self.density * self.density_ms
+        self.count_ms = self.density * self.density_ms + paid[6]
         self.reserve = self._reserve(rows[12])
         lane = np.array([cost.lane_ms for cost in priced], np.float64)
         self.lane = np.where(np.isnan(lane), self.look, lane)
@@ -140,7 +141,7 @@ _ASKED = attrgetter(
     "stale_s", "shed_s", "tiles", "density", "calm", "usual_share",
 )  # fmt: skip
 _PAID = attrgetter(
-    "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms"
+    "demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms", "fire_ms"
 )
 _HELD = attrgetter("shed", "fps", "tiles", "density", "pace_s")
 

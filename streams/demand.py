@@ -121,6 +121,8 @@ class CameraCost:
         tiles_ms: what tiles add to a look.
         density_ms: what an estimate of density adds to a look. One each `DENSITY_PERIOD_S` is part of the
             floor where a rule needs density; more of them are granted beside.
+        fire_ms: what a look for fire adds, one each `FIRE_PERIOD_S`, never more: part of the floor; 0 where
+            no rule asks for it.
     """
 
     demux_ms_per_s: float
@@ -130,10 +132,12 @@ class CameraCost:
     lane_ms: float | None = None
     tiles_ms: float = 0.0
     density_ms: float = 0.0
+    fire_ms: float = 0.0
 
     def __post_init__(self) -> None:
         values = (self.demux_ms_per_s, self.keyframe_ms_per_s, self.decode_ms_per_s, self.look_ms, self.lane)
-        if not all(math.isfinite(ms) and ms >= 0 for ms in (*values, self.tiles_ms, self.density_ms)):
+        extra = (self.tiles_ms, self.density_ms, self.fire_ms)
+        if not all(math.isfinite(ms) and ms >= 0 for ms in (*values, *extra)):
             raise ValueError("costs must be finite and not negative")
 
     @property

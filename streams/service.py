@@ -12,6 +12,8 @@ from typing import Final
 MAX_FPS: Final = 60.0
 DENSITY_PERIOD_S: Final = 2.0
 """How often density is estimated where it is not estimated with every look: its rule's floor."""
+FIRE_PERIOD_S: Final = DENSITY_PERIOD_S
+"""How often fire is looked for where a rule asks for it: the budget counts both at one rate."""
 
 PACES_S: Final = (8.0, 4.0, 0.0)
 """The paces the planner chooses from, worst first: well within the 12 s after which a camera counts as

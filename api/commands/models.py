@@ -64,12 +64,15 @@ def add_(
         Path, typer.Argument(help="TOML manifest; its ONNX file lies beside it.", metavar="MANIFEST")
     ],
 ) -> None:
-    """Add a detector by its manifest, after its hash was checked and it looked at a picture."""
+    """Add a model by its manifest, after its hash was checked and it looked at a picture."""
     from models.zoo import add_model
 
     added = add_model(manifest)
-    name = added.manifest.name
-    terminal.out.print(f"added {name}; use it as model.detector in a configuration", markup=False)
+    name, kind = added.manifest.name, added.manifest.head.kind
+    keys = ["density" if kind == "density" else "detector"] if kind != "classifier" else []
+    keys += ["fire"] if added.manifest.fire is not None else []
+    uses = " or ".join(f"model.{key}" for key in keys)
+    terminal.out.print(f"added {name}; use it as {uses} in a configuration", markup=False)
 
 
 @models.command(
@@ -96,7 +99,8 @@ def bench(
 
     columns = ("prepare", "infer", "read", "total", "p90", "per s")
     table = terminal.table("", "model", "provider", *columns, right=columns)
-    detectors = [name for name, model in list_models().items() if model.manifest.head.kind != "density"]
+    others = ("density", "classifier")
+    detectors = [name for name, model in list_models().items() if model.manifest.head.kind not in others]
     for name in names or detectors:
         with terminal.err.status(f"timing {name}"):
             timing = measure(load_detector(name, provider or (), threads), rounds=rounds)

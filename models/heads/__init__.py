@@ -6,7 +6,15 @@ from models.heads.detr import DetrDecoder
 from models.heads.nanodet import NanoDetDecoder
 from models.heads.ssd import SsdDecoder
 from models.heads.yolo import Yolov8Decoder, YoloxDecoder
-from models.manifest import DensityHead, DetrHead, Manifest, NanoDetHead, SsdHead, YoloxHead
+from models.manifest import (
+    ClassifierHead,
+    DensityHead,
+    DetrHead,
+    Manifest,
+    NanoDetHead,
+    SsdHead,
+    YoloxHead,
+)
 
 __all__ = ["Candidates", "Head", "Outputs", "make_head"]
 
@@ -16,6 +24,8 @@ def make_head(manifest: Manifest) -> Head:
     spec, classes = manifest.head, len(manifest.classes)
     if isinstance(spec, DensityHead):
         raise ManifestError(f"{manifest.name} counts heads; it is no detector")
+    if isinstance(spec, ClassifierHead):
+        raise ManifestError(f"{manifest.name} is a classifier and finds no objects; it is no detector")
     if isinstance(spec, NanoDetHead):
         return NanoDetDecoder(spec, classes)
     if isinstance(spec, YoloxHead):

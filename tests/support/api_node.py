@@ -47,6 +47,7 @@ STATUS = NodeStatus(
     outbox_pending=0,
     events_published=3,
     density="heads-448-int8",
+    fire="flames",
     cameras=(CAMERA, replace(CAMERA, id="gate-3", state="retrying", error="no route", frame_age_s=None)),
 )
 

@@ -82,6 +82,7 @@ async def test_node_line(http: httpx.AsyncClient) -> None:
         "events_published": 3,
         "profile": "usual",
         "density": "heads-448-int8",
+        "fire": "flames",
     }
 
 

@@ -13,6 +13,7 @@ from edge.costs import STAGES, CostError, CostMeter, CostTable, Stage, Stream, l
 
 DETECTOR = "nanodet-g-416-int8"
 HEADS = "heads-448-int8"
+FIRE = "flames"
 TABLE = CostTable(
     machine="a test's",
     demux_ms={"rtsp": 0.3, "http": 0.3, "file": 0.1, "sim": 1.0},
@@ -31,7 +32,7 @@ def test_the_table_that_ships_knows_every_stage_and_names_its_machine() -> None:
     assert table.machine
     for kind in ("rtsp", "http", "file", "sim"):
         stream = Stream(kind=kind)
-        assert all(table.unit_ms(stage, stream, DETECTOR, HEADS) > 0 for stage in STAGES)
+        assert all(table.unit_ms(stage, stream, DETECTOR, HEADS, FIRE) > 0 for stage in STAGES)
 
 
 def test_costs_grow_with_the_picture_and_the_codec() -> None:
@@ -77,9 +78,18 @@ def test_keyframes_that_come_at_every_picture_are_not_all_looked_at() -> None:
     assert Stream(fps=1, keyframe_s=0.1).keyframe_fps == 1
 
 
+def test_looking_for_fire_costs_where_it_is_looked_for() -> None:
+    meter = CostMeter(TABLE, DETECTOR, HEADS, FIRE)
+    assert meter.cost("gate", HD).fire_ms == 0.0
+    assert meter.cost("gate", HD, fire=True).fire_ms == 50.0
+    assert CostMeter(TABLE, DETECTOR).cost("gate", HD, fire=True).fire_ms == 0.0
+    meter.add("gate", "fire", 900.0, 10)
+    assert meter.cost("gate", HD, fire=True).fire_ms == pytest.approx(90.0)
+
+
 def _tell(meter: CostMeter, camera_id: str, factor: float, calls: int = 1000) -> None:
     for stage in STAGES:
-        meter.add(camera_id, stage, TABLE.unit_ms(stage, HD, DETECTOR, HEADS) * factor * calls, calls)
+        meter.add(camera_id, stage, TABLE.unit_ms(stage, HD, DETECTOR, HEADS, FIRE) * factor * calls, calls)
 
 
 def test_a_camera_that_was_measured_costs_what_was_measured() -> None:
@@ -99,7 +109,7 @@ def test_a_few_calls_are_not_believed() -> None:
 
 
 def test_what_one_camera_shows_of_the_box_goes_for_those_that_have_shown_nothing() -> None:
-    meter = CostMeter(TABLE, DETECTOR, HEADS)
+    meter = CostMeter(TABLE, DETECTOR, HEADS, FIRE)
     for camera_id, factor in (("a", 0.5), ("b", 0.6), ("c", 3.0)):
         meter.seen(camera_id, HD)
         _tell(meter, camera_id, factor)

@@ -1,3 +1,4 @@
+import re
 import textwrap
 import tracemalloc
 from pathlib import Path
@@ -52,9 +53,16 @@ def test_the_smallest_file(file, tmp_path):
     assert config.node.data_dir == tmp_path / "data"
 
 
-def test_the_example_loads_and_shows_every_key():
-    config = load_config(EXAMPLE)
+def test_the_example_loads_and_shows_every_key(file):
+    load_config(EXAMPLE)
     shown = EXAMPLE.read_text()
+    # What needs a model that does not ship stands there as a comment.
+    whole = file(
+        re.sub(r"(?m)^      # (- kind: hazard\.fire|  \w+: )", r"      \1", shown).replace(
+            "fire: null", "fire: flames"
+        )
+    )
+    config = load_config(whole)
 
     def keys(model) -> set[str]:
         names = set(type(model).model_fields)

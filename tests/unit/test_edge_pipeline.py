@@ -8,6 +8,7 @@ import pytest
 
 from edge.census import Census
 from edge.config import CameraConfig
+from edge.costs import Stage
 from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.metrics import Metrics
@@ -15,6 +16,7 @@ from edge.pipeline import Pipeline
 from edge.spent import Spent
 from edge.watch import CameraWatch
 from models.detections import Detections
+from models.fire import Flame
 from models.tracker import Tracker
 from streams.clock import SystemClock
 from streams.frame import Frame
@@ -69,9 +71,14 @@ class Attention:
     def __init__(self, service: Service | None = None) -> None:
         self._service = service
         self.told = []
+        self.counts: list[tuple[str, str]] = []
 
     def service(self, camera_id: str) -> Service | None:
         return self._service
+
+    def counted(self, camera_id: str, spent: Spent, stage: Stage = "density") -> None:
+        assert spent.host_s >= 0
+        self.counts.append((camera_id, stage))
 
     def looked(self, camera_id: str, spent: Spent, age_s: float, *, closely: bool = False) -> None:
         assert spent.cpu_ms >= 0
@@ -85,7 +92,10 @@ def watch(camera_id: str, detector: Sight) -> CameraWatch:
             "id": camera_id,
             "source": "sim://plaza",
             "zones": [{"id": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}],
-            "rules": [{"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 0.5}],
+            "rules": [
+                {"kind": "hazard.intrusion", "zone": "all", "min_presence_s": 0.5},
+                {"kind": "hazard.fire", "zone": "all"},
+            ],
         }
     )
     new_id = Uuid7(lambda: NOW)
@@ -93,7 +103,26 @@ def watch(camera_id: str, detector: Sight) -> CameraWatch:
     return CameraWatch(camera, detector, context, Tracker(0.35, np.random.default_rng(1)), new_id)
 
 
-def run(script, cameras=("a",), batch: int = 1, service: Service | None = None):
+class Fires:
+    """Sees fire in every picture, or fails on each."""
+
+    name = "flames"
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+        self._looked_s = -9.0
+
+    def due(self, _camera_id: str, pts_s: float) -> bool:
+        return pts_s - self._looked_s >= 2.0
+
+    def look(self, _camera_id: str, _picture, pts_s: float) -> tuple[Flame, ...]:
+        self._looked_s = pts_s
+        if self._fails:
+            raise ValueError("bad scores")
+        return (Flame("fire", 0.9, (0.4, 0.4, 0.6, 0.6)),)
+
+
+def run(script, cameras=("a",), batch: int = 1, service: Service | None = None, fires: Fires | None = None):
     stop, saved, metrics = threading.Event(), [], Metrics()
     sight, attention = Sight(script, batch), Attention(service)
     watches = {id_: watch(id_, sight) for id_ in cameras}
@@ -107,7 +136,7 @@ def run(script, cameras=("a",), batch: int = 1, service: Service | None = None):
         watches,
         saved.extend,
         metrics,
-        census=Census(None, frozenset()),
+        census=Census(None, frozenset(), fires),
         attention=attention,
         clock=SystemClock(),
     )
@@ -124,6 +153,24 @@ def test_what_is_seen_becomes_an_event_and_what_is_open_ends_with_the_line():
     text = metrics.text()[0].decode()
     assert 'sharpeyes_inference_duration_seconds_count{model="scripted",stage="infer"} 20.0' in text
     assert "sharpeyes_frame_to_event_seconds_count 1.0" in text
+
+
+def test_fire_is_looked_for_at_a_rate_of_its_own_and_booked_apart():
+    nobody = Detections.empty()
+    said, pipeline, metrics, (watches, _, attention, _) = run([nobody] * 40, fires=Fires(fails=False))
+    assert said == [("a", "begin"), ("a", "end")]
+    assert watches["a"].attention, "what burns is looked at, though nothing else moves there"
+    assert attention.counts == [("a", "fire")] * 4
+    assert len(attention.told) == 40
+    assert not pipeline.failures
+    assert 'model="flames",stage="fire"} 4.0' in metrics.text()[0].decode()
+
+
+def test_a_model_of_fire_that_always_fails_spoils_one_picture_a_period():
+    said, pipeline, _, (watches, _, _, _) = run([SOMEBODY] * 40, fires=Fires(fails=True))
+    assert pipeline.failures == {"a": 4}
+    assert said == [("a", "begin"), ("a", "end")]
+    assert "fire" in watches["a"].unavailable["hazard.fire/all"]
 
 
 def test_one_camera_s_failures_are_its_own():

@@ -97,8 +97,23 @@ def spend(demand: Demand, service: Service, cost: CameraCost) -> float:
     rate = 1 / DENSITY_PERIOD_S
     counts = active * min(max(service.fps, at), rate) + idle * min(demand.idle_fps, demand.wanted_fps, rate)
     extra += cost.density_ms * demand.density * (looks if service.density else counts)
+    extra += cost.fire_ms * counts
     decoding = (1 - decoded) * keyframes + decoded * cost.decode_ms_per_s
     return cost.demux_ms_per_s + decoding + looks * cost.look_ms + extra
+
+
+@pytest.mark.parametrize("fps", [0.5, 1.0, 5.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_looks_for_fire_cost_the_same_at_any_rate(fps: float, share: float) -> None:
+    demand = Demand("a", fps, {"hazard.fire": 0.5}, active_share=share, keyframe_fps=0.25)
+    price = replace(COST, fire_ms=80.0)
+    allocation = plan([demand], {"a": price}, Capacity(5000))
+    service = allocation.services["a"]
+    assert given_fps(demand, service) == fps
+    assert allocation.camera_ms["a"] == pytest.approx(spend(demand, service, price))
+    without = plan([demand], {"a": COST}, Capacity(5000)).camera_ms["a"]
+    rate = share / DENSITY_PERIOD_S + (1 - share) * demand.idle_fps
+    assert allocation.camera_ms["a"] - without == pytest.approx(80 * rate)
 
 
 def floors_only(asked: Sequence[Demand], prices: Mapping[str, CameraCost]) -> float:
@@ -271,7 +286,15 @@ def test_noise_of_five_per_cent_lets_nothing_flap(
     """A camera may still climb when noise makes room, but none goes back to a service that it had left."""
     rng = random.Random(seed)
     asked = [replace(demand, stale_s=0.0, shed_s=0.0) for demand in problem[0]]
-    names = ("demux_ms_per_s", "keyframe_ms_per_s", "decode_ms_per_s", "look_ms", "tiles_ms", "density_ms")
+    names = (
+        "demux_ms_per_s",
+        "keyframe_ms_per_s",
+        "decode_ms_per_s",
+        "look_ms",
+        "tiles_ms",
+        "density_ms",
+        "fire_ms",
+    )
 
     def noisy() -> dict[str, CameraCost]:
         shared = rng.uniform(0.95, 1.05)
