@@ -26,6 +26,8 @@ MOVED = "the camera has moved since it was calibrated: run `sharpeyes calibrate`
 """Why the ground is not known any more."""
 ELSEWHERE = "the camera looks elsewhere than where its zones and lines were drawn: draw them again"
 """Why places in the picture are not known any more."""
+DOUBTED = "the camera may have been moved: the next looks will tell"
+"""Why nothing is said of places meanwhile."""
 
 _LOOKS = 5
 _BACK = 0.7
@@ -74,10 +76,13 @@ class Steadiness:
 
     Attributes:
         moved: how the camera is moved; None while it is not, as far as is known.
+        doubted: why it may have been moved a moment ago, since when places are not to be trusted; None where
+            nothing says so.
     """
 
     def __init__(self, camera: CameraConfig, site: Site, store: ViewStore | None) -> None:
         self.moved: Moved | None = None
+        self.doubted: str | None = None
         self._camera_id = camera.id
         self._rule = camera.health.moved
         self._key = view_key(camera)
@@ -97,13 +102,15 @@ class Steadiness:
     @property
     def ground_lost(self) -> str | None:
         """Why places on the ground are not to be trusted; None while they are."""
-        return MOVED if self.moved is not None else None
+        return MOVED if self.moved is not None else self.doubted
 
     @property
     def places_lost(self) -> str | None:
         """Why not even places in the picture are; None while they are."""
         moved = self.moved
-        if moved is None or (moved.shift is not None and not self._yardstick.shows(moved.shift)):
+        if moved is None:
+            return self.doubted
+        if moved.shift is not None and not self._yardstick.shows(moved.shift):
             return None
         return ELSEWHERE
 
@@ -169,6 +176,10 @@ class Steadiness:
         rule = self._rule
         wanted = Wanted(_LOOKS, rule.release_s if self._state.holds else rule.hold_s)
         self._settle(weigh(self._state, far, pts_s, wanted), match if far else None)
+        shift = match.shift if match is not None else None
+        doubted = far and not self._state.holds and shift is not None and self._yardstick.shows(shift)
+        if far is not None:
+            self.doubted = DOUBTED if doubted else None
         return far
 
     def _settle(self, state: Evidence, match: Match | None) -> None:

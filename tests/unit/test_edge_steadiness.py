@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from edge.config import CameraConfig
 from edge.envelope import KINDS, fits_measure
 from edge.site import Site
-from edge.steadiness import ELSEWHERE, EVERY_S, MOVED, Steadiness
+from edge.steadiness import DOUBTED, ELSEWHERE, EVERY_S, MOVED, Steadiness
 from edge.view_store import Appearance, ViewStore, calibration_key, view_key
 from edge.yardstick import LEAST_GROUND_M, MOST_VIEW, Yardstick
 from streams.learner import EVERY_S as LEARN_S
@@ -142,6 +142,15 @@ def test_a_shake_of_some_seconds_is_nothing(learnt):
     assert watch(learnt, through(pan=2.0), LEARNT_S, 9.9) is None
     assert watch(learnt, still, LEARNT_S + 10, 4) is None
     assert watch(learnt, through(pan=2.0), LEARNT_S + 14, 9.9) is None
+
+
+def test_places_are_not_trusted_from_the_first_look_that_says_it_was_turned(learnt):
+    assert learnt.places_lost is None
+    learnt.look(through(pan=5.0)(0), LEARNT_S)
+    assert learnt.moved is None
+    assert learnt.places_lost == learnt.ground_lost == DOUBTED
+    learnt.look(still(0), LEARNT_S + EVERY_S)
+    assert learnt.places_lost is learnt.ground_lost is None
 
 
 def test_a_camera_turned_right_away_is_told_once_the_new_view_is_known(learnt):
