@@ -12,8 +12,11 @@ from edge.geometry import Floats
 BLINK_S = 1.5
 """Who was unseen for longer may be somebody else when the number comes back: the way begins anew."""
 
-LEAST_LOOKS = 3
+LEAST_LOOKS = 3.0
 """Steps back that make a way: fewer can be one box that was cut off and another that was not."""
+
+FAINT = 0.25
+"""What a step back of a faint look counts: in a throng tracks hop from one who is half hidden to the next."""
 
 _FASTEST_M_S = 40.0
 """A foot point that leaps faster has changed its owner."""
@@ -33,7 +36,7 @@ class Way:
         scale: metres per unit there.
         back_m: metres along the axis that it is behind the farthest point it had reached; 0 or more.
         aside_m: metres across the axis, either way, since that point.
-        looks: how many of the looks since that point led back.
+        looks: how many of the looks since that point led back, faint ones by their weight.
         since_s: camera time of that point.
         seen_s: camera time of the last look.
     """
@@ -42,7 +45,7 @@ class Way:
     scale: float
     back_m: float
     aside_m: float
-    looks: int
+    looks: float
     since_s: float
     seen_s: float
 
@@ -55,18 +58,31 @@ class Ways:
     looked_s: float = float("-inf")
 
 
-def step_against(
-    state: Ways, keys: Keys, at: Floats, scales: Floats, axis: Floats, pts_s: float
-) -> tuple[Ways, Floats, Floats]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Walkers:
+    """Who is in the zone at one look.
+
+    Attributes:
+        keys: (n,) distinct.
+        at: (n, 2) places, in any unit.
+        scales: (n,) metres per unit there.
+        firm: (n,) bool, whether the look at each can be trusted.
+    """
+
+    keys: Keys
+    at: Floats
+    scales: Floats
+    firm: NDArray[np.bool_]
+
+
+def step_against(state: Ways, walkers: Walkers, axis: Floats, pts_s: float) -> tuple[Ways, Floats, Floats]:
     """Follow how far each has gone back, from the farthest point it had reached along the axis.
 
     Who goes forward pushes that point on, so that nobody is behind it who only sways, waits or steps aside.
 
     Args:
         state: from the look before.
-        keys: (n,) distinct, of who is in the zone.
-        at: (n, 2) places, in any unit.
-        scales: (n,) metres per unit there.
+        walkers: who is in the zone.
         axis: (2,) unit vector of the way that is allowed, in the same frame.
         pts_s: camera time, not below the last one's.
 
@@ -80,10 +96,13 @@ def step_against(
         # Looks may be farther apart than BLINK_S: who was there at the last look has not been away.
         if pts_s - way.seen_s <= BLINK_S or way.seen_s == state.looked_s
     }
-    back_m, seconds = np.zeros(len(keys)), np.zeros(len(keys))
-    for row, key in enumerate(keys.tolist()):
-        place, scale = (float(at[row, 0]), float(at[row, 1])), float(scales[row])
-        way = _gone(ways.get(key), place, scale, axis, pts_s)
+    back_m, seconds = np.zeros(len(walkers.keys)), np.zeros(len(walkers.keys))
+    for row, key in enumerate(walkers.keys.tolist()):
+        x, y = walkers.at[row].tolist()
+        before = ways.get(key)
+        way = _gone(before, (x, y), float(walkers.scales[row]), axis, pts_s)
+        if before is not None and not walkers.firm[row] and way.looks > before.looks:
+            way = replace(way, looks=before.looks + FAINT)
         ways[key] = way
         if way.looks >= LEAST_LOOKS and way.back_m > way.aside_m:
             back_m[row], seconds[row] = way.back_m, pts_s - way.since_s
@@ -91,7 +110,7 @@ def step_against(
 
 
 def _gone(old: Way | None, at: tuple[float, float], scale: float, axis: Floats, pts_s: float) -> Way:
-    begun = Way(at, scale, 0.0, 0.0, 0, pts_s, pts_s)
+    begun = Way(at, scale, 0.0, 0.0, 0.0, pts_s, pts_s)
     if old is None:
         return begun
     mean = (old.scale + scale) / 2

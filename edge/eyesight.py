@@ -26,6 +26,8 @@ EVERY_S = 1.0
 _LOOKS, _LOOKS_BACK = 3, 2
 _KEEPS = 0.75
 """Share of a limit below which what has begun is over."""
+_KEEPS_STILL = 0.95
+"""The same of what stands still: of a calm place most does, between one keyframe and the next."""
 _NOISE = 3.0
 """Grey levels: a camera at night turns up its gain, and shows noise where nothing else is to be seen."""
 _BRIGHT = 2.5
@@ -171,7 +173,8 @@ class Eyesight:
     def _frozen(self, rule: FrozenRule, quality: Quality) -> bool | None:
         if quality.standstill is None:
             return None
-        if quality.standstill.share < rule.still_share * self._keeps(rule.KIND):
+        keeps = _KEEPS_STILL if self._keeps(rule.KIND) < 1.0 else 1.0
+        if quality.standstill.share < rule.still_share * keeps:
             return False
         return True if quality.standstill.sure else None
 

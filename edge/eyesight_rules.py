@@ -94,7 +94,7 @@ class FrozenRule(HealthRule):
         30.0, description="Seconds after an incident in which none begins; longer than to the next keyframe."
     )
     still_share: float = Field(
-        0.8, gt=0.5, le=1, description="Share of the picture that must stand still: a clock may run."
+        0.93, gt=0.5, le=1, description="Share of the picture that must stand still: a clock may run."
     )
 
 

@@ -61,9 +61,9 @@ class Stills:
         if scene.luma is not None and self.due(pts_s):
             alive = self._alive[found.labels] & (found.scores >= _LEAST_SCORE)
             self._standing, stood_s = step_standing(self._standing, found.xyxy[alive], pts_s)
-            sure = (found.scores[alive] >= _SURE) & (stood_s < _STANDS_S)
+            boxes, sure, stands = found.xyxy[alive], found.scores[alive] >= _SURE, stood_s >= _STANDS_S
             things = self._things[found.labels] & (found.scores >= _THING_SCORE)
-            known = Known(found.xyxy[alive][sure], found.xyxy[alive][~sure], found.xyxy[things])
+            known = Known(boxes[sure & ~stands], boxes[~sure], boxes[sure & stands], found.xyxy[things])
             self._watch.look(scene.luma, pts_s, known)
             self._looked_s = pts_s
         return replace(scene, things=None if self._watch.unsettled else self._watch.things)

@@ -25,6 +25,8 @@ MAX_BOXES = 64
 
 USUAL_ASPECT = 16 / 9
 """Width to height of a picture whose size is not known."""
+FIRM = 0.45
+"""Score below which a look proves less: of who is half hidden, a foot is now here, now there."""
 SURE = 0.3
 """Detections below this score keep a track alive, but do not say that somebody is there."""
 LOW, SURE_OF_LOW = 0.72, 0.6

@@ -15,6 +15,7 @@ Mask = NDArray[np.bool_]
 Boxes = NDArray[np.float64]
 
 _ALIKE = 0.85
+_LEAST_GAIN = 0.5
 
 
 def smooth(luma: Plane) -> Grey:
@@ -24,10 +25,14 @@ def smooth(luma: Plane) -> Grey:
     return np.asarray(cv2.GaussianBlur(luma, (3, 3), 0), np.float32)
 
 
-def level(grey: Grey, slow: Grey, free: Mask) -> np.float32:
-    """By how many grey levels (height, width) `grey` is brighter than `slow` where it is free."""
-    off = (grey - slow)[free]
-    return np.float32(np.median(off)) if len(off) else np.float32(0)
+def like(grey: Grey, usual: Grey, free: Mask) -> Grey:
+    """(height, width) `grey` in the light of `usual`, as its free pixels tell: exposure, a cloud, lamps."""
+    if not free.any():
+        return grey
+    low, middle, high = np.percentile(grey[free], (10, 50, 90))
+    was_low, was_middle, was_high = np.percentile(usual[free], (10, 50, 90))
+    gain = np.clip((was_high - was_low) / max(high - low, 1.0), _LEAST_GAIN, 1 / _LEAST_GAIN)
+    return np.asarray((grey - middle) * np.float32(gain) + was_middle, np.float32)
 
 
 def as_boxes(boxes: ArrayLike) -> Boxes:

@@ -21,7 +21,7 @@ from streams.blobs import (
     as_boxes,
     covered,
     gradient,
-    level,
+    like,
     outline,
     overlap,
     shaded,
@@ -49,8 +49,9 @@ _IN_SIGHT = 0.2
 """Share of a thing's box that must be free of people to say that it has gone."""
 _NAMED = 0.6
 """Share of a thing that lies within what a detector calls one."""
-_LIFELESS_S, _LIFELESS = 10.0, 0.9
-"""Whoever is alive stirs within this time: of something that did not, so much has looked the same."""
+_LIFELESS_S, _STANDING_S, _LIFELESS = 10.0, 20.0, 0.9
+"""Whoever is alive stirs within this time, the longer for who looks it: of something that did not, so much
+has looked the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +118,14 @@ class Known:
         alive: (n, 4) people and animals: what stands there is theirs.
         doubtful: (n, 4) those who may be there, or things that look like them: theirs until nothing has
             stirred for ten seconds.
+        standing: (n, 4) those who have surely stood at one place for long, or things that look like them:
+            theirs until nothing has stirred for twenty seconds.
         things: (n, 4) vehicles and luggage: never background before the camera has known the place.
     """
 
     alive: ArrayLike = ()
     doubtful: ArrayLike = ()
+    standing: ArrayLike = ()
     things: ArrayLike = ()
 
 
@@ -164,15 +168,16 @@ class StillWatch:
         step_s = min(pts_s - (self._last_s or pts_s), _MAX_STEP_S)
         self._last_s = pts_s
         known = known or Known()
-        sure, doubtful = covered(known.alive), as_boxes(known.doubtful)
-        grey -= level(grey, self._slow, ~(sure | covered(doubtful)))
+        sure, doubtful, standing = (covered(known.alive), as_boxes(known.doubtful), as_boxes(known.standing))
+        grey = like(grey, self._slow, ~(sure | covered(doubtful) | covered(standing)))
         unlike = np.abs(grey - self._slow) > self._limits()
         learned = self._learned_s >= self._options.known_s
         if self._new_scene(unlike & learned & ~sure, pts_s):
             return self.things
         self._follow(grey, sure, pts_s, step_s)
         held_s = pts_s - self._since
-        hidden = sure | covered(_alive(doubtful, unlike, held_s))
+        hidden = sure | covered(_alive(doubtful, unlike, held_s, _LIFELESS_S))
+        hidden |= covered(_alive(standing, unlike, held_s, _STANDING_S))
         settled = unlike & ~hidden & (held_s >= self._options.settled_s - 1e-6)
         self._learn(grey, ~(hidden | unlike), pts_s, step_s)
         self._followed = self._match(
@@ -327,7 +332,7 @@ class StillWatch:
         return float(as_before[free].mean()) < thing.filled / 2
 
 
-def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64]) -> Boxes:
+def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64], lifeless_s: float) -> Boxes:
     """Of (n, 4) boxes those in which something has stirred lately; of what is new there, if anything is."""
     scale = np.array((*LUMA_SIZE, *LUMA_SIZE))
     kept = []
@@ -335,6 +340,6 @@ def _alive(boxes: Boxes, unlike: Mask, held_s: NDArray[np.float64]) -> Boxes:
         left, top, right, bottom = np.maximum(box * scale, 0).round().astype(int).tolist()
         held, new = held_s[top:bottom, left:right], unlike[top:bottom, left:right]
         held = held[new] if np.count_nonzero(new) >= _SMALLEST_PX else held
-        if not held.size or float((held >= _LIFELESS_S).mean()) < _LIFELESS:
+        if not held.size or float((held >= lifeless_s).mean()) < _LIFELESS:
             kept.append(box)
     return as_boxes(kept)

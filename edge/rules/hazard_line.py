@@ -9,7 +9,7 @@ from edge.hazards import Crossings, step_crossings
 from edge.observation import Observation
 from edge.rule_base import RuleSection, Setting, Watcher, counted
 from edge.sections import Id, Level
-from edge.view import SURE, View
+from edge.view import FIRM, SURE, View
 
 
 class LineRule(RuleSection):
@@ -36,8 +36,6 @@ class LineRule(RuleSection):
 
 RULE = LineRule
 
-_FIRM = 0.45
-"""Who is detected less surely needs a look more: half hidden on a bench, a foot is now here, now there."""
 _SUREST = 0.6
 """No verdict makes a line ask for a higher score: at most half of the people reach it."""
 
@@ -55,7 +53,7 @@ class _Line(Watcher):
         rule, tracks = self._rule, view.tracks
         rows = np.flatnonzero(self._counted[tracks.labels])
         sure = view.likely(self._counted) & (tracks.scores >= min(SURE * self.strictness, _SUREST))
-        trust = np.where(tracks.scores >= _FIRM, 1.0, 0.5) * sure
+        trust = np.where(tracks.scores >= FIRM, 1.0, 0.5) * sure
         self._crossings, crossed = step_crossings(
             self._crossings,
             view.keys[rows],

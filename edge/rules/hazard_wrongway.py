@@ -6,13 +6,13 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge.against import Ways, step_against
+from edge.against import Walkers, Ways, step_against
 from edge.geometry import Floats
 from edge.observation import Observation
 from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule, counted
 from edge.sections import Hold, Level, Point
-from edge.view import Rows, View
+from edge.view import FIRM, Rows, View
 
 _ASPECT = 16 / 9
 _HEIGHTS_M = 1.6
@@ -86,9 +86,8 @@ class _Wrongway(Watcher):
         sure = view.likely(self._counted) & (tracks.xyxy[:, 3] < _CUT_OFF)
         rows = np.flatnonzero(here & sure)
         at, scales = self._places(view, rows)
-        self._state, back_m, seconds = step_against(
-            self._state, view.keys[rows], at, scales, self._axis, view.pts_s
-        )
+        walkers = Walkers(view.keys[rows], at, scales, tracks.scores[rows] >= FIRM)
+        self._state, back_m, seconds = step_against(self._state, walkers, self._axis, view.pts_s)
         wrong = back_m >= rule.min_back_m * self.strictness
         # Who has been told of and is still behind goes on, though it may stand or turn round.
         behind = rows[back_m >= rule.min_back_m / 2]

@@ -5,19 +5,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.against import BLINK_S, LEAST_LOOKS, Ways, step_against
+from edge.against import BLINK_S, LEAST_LOOKS, Walkers, Ways, step_against
 
 EAST = np.array([1.0, 0.0])
 KEY = np.array([7])
 
 
-def walk(places: list[tuple[float, float] | None], fps: float = 5.0, axis=EAST, scale: float = 1.0):
+def walk(
+    places: list[tuple[float, float] | None], fps: float = 5.0, axis=EAST, scale: float = 1.0, firm=True
+):
     """Metres gone back, and seconds, at the last look of one who is seen at these places."""
     state, back_m, seconds = Ways(), np.zeros(1), np.zeros(1)
     for k, place in enumerate(places):
         keys = KEY if place is not None else KEY[:0]
         at = np.array([place] if place is not None else np.zeros((0, 2)), float)
-        state, back_m, seconds = step_against(state, keys, at, np.full(len(keys), scale), axis, k / fps)
+        walkers = Walkers(keys, at, np.full(len(keys), scale), np.full(len(keys), firm))
+        state, back_m, seconds = step_against(state, walkers, axis, k / fps)
     return (float(back_m[0]), float(seconds[0])) if len(back_m) else (0.0, 0.0)
 
 
@@ -33,6 +36,11 @@ def test_who_goes_against_it_is_behind_by_what_it_has_gone():
     back_m, seconds = walk(line(10, 4, 21))
     assert back_m == pytest.approx(6.0)
     assert seconds == pytest.approx(4.0)
+
+
+def test_faint_looks_prove_less():
+    assert walk(line(10, 4, 9), firm=False) == (0.0, 0.0)
+    assert walk(line(10, 4, 21), firm=False)[0] == pytest.approx(6.0)
 
 
 def test_who_turns_round_counts_from_where_it_turned():
