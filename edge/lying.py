@@ -48,6 +48,9 @@ _HIDDEN, _NEARER = 0.3, 0.05
 _SEATED, _SEAT, _SEATED_SHARE = 1.1, 0.3, 0.35
 """Somebody surely seen, no wider than so many heights, who overlaps by so much with what lies there, at so
 many of the looks, sits there, and what lies there are the legs."""
+_UNDERFOOT, _RISES = 0.2, 0.4
+"""Whose foot is on something, or so much of its height off, and who rises above it by so much of their own,
+stands there, and it is their shadow or their legs."""
 _SETTLE_S = 0.6
 _FOLLOW_S, _FOLLOW, _KEEP = 0.9, 0.4, 0.05
 _BLINK_S, _PATIENCE_S, _STAYS_S = 1.0, 10.0, 2.0
@@ -238,7 +241,7 @@ def _look_again(state: Lying, seen: Seen, sure: Floats, pts_s: float) -> list[Sp
     before = sure[None, :, 3] > boxes[:, None, 3] + _NEARER * _heights(sure)[None]
     hidden: Mask = np.asarray(((_covered(boxes, sure) > _HIDDEN) & before).any(axis=1), np.bool_)
     upright = sure[sure[:, 2] - sure[:, 0] < _SEATED * _heights(sure)]
-    seated: Mask = np.asarray((iou(boxes, upright) > _SEAT).any(axis=1), np.bool_)
+    seated: Mask = np.asarray((iou(boxes, upright) > _SEAT).any(axis=1), np.bool_) | _stood_on(boxes, sure)
     found = []
     for row, spot in enumerate(state.spots):
         best = int(same[row].argmax()) if len(seen.boxes) else -1
@@ -360,6 +363,16 @@ def _covered(boxes: Floats, by: Floats) -> Floats:
     far = np.minimum(boxes[:, None, 2:], by[None, :, 2:])
     shared = np.clip(far - near, 0.0, None).prod(2)
     return np.asarray(shared / np.maximum(area(boxes), 1e-12)[:, None], np.float64)
+
+
+def _stood_on(boxes: Floats, people: Floats) -> Mask:
+    """On which of (n, 4) boxes one of (m, 4) people stands: shadows and legs, not who lies."""
+    x, foot = (people[:, 0] + people[:, 2]) / 2, people[:, 3]
+    reach = _UNDERFOOT * _heights(boxes)[:, None]
+    on = (boxes[:, :1] < x) & (x < boxes[:, 2:3])
+    on &= (boxes[:, 1:2] - reach < foot) & (foot < boxes[:, 3:] + reach)
+    above = people[:, 1] < boxes[:, 1:2] - _RISES * _heights(people)
+    return np.asarray((on & above).any(axis=1), np.bool_)
 
 
 def _heights(boxes: Floats) -> Floats:
