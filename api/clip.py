@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from api import terminal
 from api.errors import USAGE, CommandError
 from edge.config import CameraConfig, Config, ModelConfig, NodeConfig, SourceConfig
-from edge.floors import counts_heads, watches_fire
+from edge.floors import counts_heads, watches_falls, watches_fire
 from edge.offline import Models, Step, analyse
 from edge.sections import ZoneConfig
 from edge.site import Site
@@ -173,16 +173,18 @@ def _shown(source: str) -> str:
 
 
 def _steps(job: Job) -> Iterator[Step]:
-    from models.zoo import load_density, load_detector, load_fire
+    from models.zoo import load_density, load_detector, load_fallen, load_fire
 
-    model, density, fire = job.model, None, None
+    model, density, fire, fallen = job.model, None, None, None
     detector = load_detector(model.detector, model.providers, model.threads)
     if model.density is not None and counts_heads(job.camera):
         density = load_density(model.density, model.providers, model.threads)
     if model.fire is not None and watches_fire(job.camera):
         fire = load_fire(model.fire, model.providers, model.threads)
+    if model.fallen is not None and watches_falls(job.camera):
+        fallen = load_fallen(model.fallen, model.providers, model.threads)
     camera = job.camera.model_copy(update={"source": SourceConfig(main=SecretStr(job.source))})
-    return analyse(camera, job.node, model, Models(detector, density, fire))
+    return analyse(camera, job.node, model, Models(detector, density, fire, fallen))
 
 
 def _watched(steps: Iterable[Step]) -> Iterator[Step]:

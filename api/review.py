@@ -20,7 +20,7 @@ from edge.yaml_tree import read_tree
 from models.errors import ModelError
 from models.fire import spec_of
 from models.manifest import ModelFile
-from models.zoo import find_model, fire_model, head_counter
+from models.zoo import fallen_model, find_model, fire_model, head_counter
 from streams.hardware import trouble
 
 
@@ -72,6 +72,11 @@ def problems(path: Path, config: Config) -> list[Problem]:
         fire = fire_model(config.model.fire) if config.model.fire is not None else None
     except ModelError as error:
         found.append(tree.problem(("model", "fire"), str(error)))
+    try:
+        if config.model.fallen is not None:
+            fallen_model(config.model.fallen)
+    except ModelError as error:
+        found.append(tree.problem(("model", "fallen"), str(error)))
     try:
         class_names = find_model(config.model.detector).manifest.classes
     except ModelError as error:

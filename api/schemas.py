@@ -93,6 +93,9 @@ class Node(Answer):
     fire: str | None = Field(
         None, description="Name of the model that sees fire; null where no camera watches for it."
     )
+    fallen: str | None = Field(
+        None, description="Name of the model that tells who lies; null where no camera watches for that."
+    )
     provider: str = Field(description="What runs the model, such as `CPUExecutionProvider`.")
     redis: str = Field(description="Where events go, without credentials.")
     redis_up: bool = Field(description="Whether that works now.")

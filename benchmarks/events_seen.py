@@ -1,13 +1,13 @@
 """What a node makes of a simulated camera: its stream decoded, detected, tracked, judged.
 
 All that is seen before the rules can be kept, so that a scene is drawn once and judged as often as rules
-change.
+change. What decides where a look for who lies goes is part of a recording's key.
 """
 
 import hashlib
 import pickle
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.common import CACHE
 from edge.census import Census, Wish
@@ -25,16 +26,22 @@ from edge.envelope import TYPES, EventDraft, IncidentData
 from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.offline import EPOCH, Models, open_clip, pictures
-from edge.scene import Scene
+from edge.scene import LyingLook, Scene
 from edge.watch import CameraWatch
 from models.detections import Detections
+from models.fallen import Place
 from models.tracker import Tracker
-from models.zoo import load_density, load_detector
+from models.zoo import load_density, load_detector, load_fallen
 from streams.gate import RateGate
 from streams.sim.spec import SceneSpec
 from streams.timeline import Timeline
 
 FOLDER = CACHE.parent / "events"
+DECIDING = (
+    "edge/scene.py", "edge/lying.py", "edge/rules/hazard_fall.py", "models/fallen.py", "models/tracker.py",
+    "models/weights/fallen-112-fp32.toml",
+)  # fmt: skip
+"""Sources that decide what is in a recording, beside the simulator's."""
 _KINDS = {type_: kind for kind, type_ in TYPES.items()}
 
 
@@ -88,7 +95,8 @@ def models() -> Models:
     """The shipped models, one thread each."""
     config = ModelConfig()
     density = None if config.density is None else load_density(config.density)
-    return Models(load_detector(config.detector), density)
+    fallen = None if config.fallen is None else load_fallen(config.fallen)
+    return Models(load_detector(config.detector), density, fallen=fallen)
 
 
 def url_of(spec: SceneSpec) -> str:
@@ -116,7 +124,7 @@ def looks(camera: CameraConfig, heads: str, keep: bool) -> Iterator[Look]:
         keep: whether to take, or leave, a recording under `.work/events`.
     """
     source = camera.source.analysed.get_secret_value()
-    name = f"{source}-{camera.analysed_fps:g}-{heads}-{_simulator()}"
+    name = f"{source}-{camera.analysed_fps:g}-{heads}-{_sources()}"
     path = FOLDER / f"{hashlib.sha256(name.encode()).hexdigest()[:20]}.pickle"
     if keep and path.exists():
         yield from _kept(path)
@@ -129,34 +137,59 @@ def looks(camera: CameraConfig, heads: str, keep: bool) -> Iterator[Look]:
     unfinished = path.with_suffix(".part")
     with unfinished.open("wb") as file:
         for look in seen:
-            scene = look.scene
+            scene, asked = look.scene, _Asked(look.scene.lying)
+            yield replace(look, scene=replace(scene, lying=asked))
             luma = None if scene.luma is None else cv2.imencode(".png", scene.luma)[1]
-            pickle.dump((replace(look, scene=replace(scene, luma=None)), luma), file)
-            yield look
+            kept = replace(look, scene=replace(scene, luma=None, lying=None))
+            pickle.dump((kept, luma, asked.answers), file)
     unfinished.replace(path)
 
 
+class _Asked:
+    """Answers as the model does, and remembers."""
+
+    def __init__(self, look: LyingLook | None) -> None:
+        self._look = look
+        self.answers: dict[Place, float] = {}
+
+    def __call__(self, places: Sequence[Place]) -> NDArray[np.float64]:
+        scores = np.zeros(len(places)) if self._look is None else self._look(places)
+        self.answers |= dict(zip(places, scores.tolist(), strict=True))
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Answers as the model did."""
+
+    answers: dict[Place, float]
+
+    def __call__(self, places: Sequence[Place]) -> NDArray[np.float64]:
+        return np.array([self.answers[place] for place in places])
+
+
 @cache
-def _simulator() -> str:
-    """What tells the simulator's sources from others."""
-    folder = Path(__file__).parents[1] / "streams" / "sim"
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))).hexdigest()
+def _sources() -> str:
+    """What tells the code that a recording depends on from other code."""
+    root = Path(__file__).parents[1]
+    paths = [*sorted((root / "streams" / "sim").glob("*.py")), *(root / name for name in DECIDING)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _kept(path: Path) -> Iterator[Look]:
     with path.open("rb") as file:
         while True:
             try:
-                look, luma = pickle.load(file)  # noqa: S301 - this benchmark wrote it
+                look, luma, answers = pickle.load(file)  # noqa: S301 - this benchmark wrote it
             except EOFError:
                 return
             grey = None if luma is None else np.asarray(cv2.imdecode(luma, cv2.IMREAD_GRAYSCALE), np.uint8)
-            yield replace(look, scene=replace(look.scene, luma=grey))
+            yield replace(look, scene=replace(look.scene, luma=grey, lying=_Answered(answers)))
 
 
 def _seen(camera: CameraConfig, heads: str) -> Iterator[Look]:
     used, crowd = models(), heads == "count"
-    census = Census(used.density if crowd else None, frozenset({camera.id}))
+    census = Census(used.density if crowd else None, frozenset({camera.id}), fallen=used.fallen)
     gate, timeline = RateGate(camera.analysed_fps), Timeline()
     wish = Wish(heads=crowd, motion=crowd, luma=True)
     with closing(open_clip(camera)) as source:

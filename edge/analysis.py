@@ -178,6 +178,7 @@ class Analysis:
             stature=_statures(tracks, ground, heights, scene.size_px),
             things=scene.things,
             flames=scene.flames,
+            lying=scene.lying,
             detections=scene.found,
             aspect=USUAL_ASPECT if scene.size_px is None else scene.size_px[0] / scene.size_px[1],
         )

@@ -1,16 +1,18 @@
 """Counting heads and measuring motion where crowds are watched: when, and what for."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config
 from edge.fires import Fires
-from edge.floors import counts_heads, watches_fire
-from edge.scene import Scene
+from edge.floors import counts_heads, watches_falls, watches_fire
+from edge.scene import LyingLook, Scene
 from models.density import DensityModel
-from models.zoo import load_density, load_fire
+from models.fallen import FallenModel
+from models.zoo import load_density, load_fallen, load_fire
 from streams.flow import FlowMeter
 from streams.frame import Picture
 from streams.service import DENSITY_PERIOD_S
@@ -54,14 +56,19 @@ class Census:
         model: counts heads; None counts none.
         cameras: those that watch crowds.
         fires: looks for fire; None: nobody does.
+        fallen: tells who lies; None: nobody does.
     """
 
     def __init__(
-        self, model: DensityModel | None, cameras: frozenset[str], fires: Fires | None = None
+        self,
+        model: DensityModel | None,
+        cameras: frozenset[str],
+        fires: Fires | None = None,
+        fallen: FallenModel | None = None,
     ) -> None:
         self.name = model.name if model is not None else ""
         """Of the model; empty without one."""
-        self.fires = fires
+        self.fires, self.fallen = fires, fallen
         self._model = model
         self._eyes = {id_: _Eye() for id_ in sorted(cameras)} if model is not None else {}
         self._flow = FlowMeter()
@@ -95,13 +102,16 @@ class Census:
         watched = eye is not None and self._model is not None
         luma = picture.luma(*LUMA_SIZE) if wish.luma or (wish.motion and watched) else None
         if eye is None or self._model is None:
-            return Scene(size_px, luma=luma)
+            return Scene(size_px, luma=luma, lying=self._lying(picture))
         if self.due(camera_id, pts_s, every_look=wish.heads):
             heads, eye.counted_s = self._model.count(picture), pts_s
         if wish.motion and luma is not None and eye.luma is not None:
             motion = self._flow.measure(eye.luma, luma, pts_s - eye.luma_s)
         eye.luma, eye.luma_s = luma if wish.motion else None, pts_s
-        return Scene(size_px, heads, motion, luma)
+        return Scene(size_px, heads, motion, luma, lying=self._lying(picture))
+
+    def _lying(self, picture: Picture) -> LyingLook | None:
+        return None if self.fallen is None else partial(self.fallen.look, picture)
 
 
 def open_census(config: Config) -> Census:
@@ -113,9 +123,11 @@ def open_census(config: Config) -> Census:
     """
     model = config.model
     crowded = frozenset(camera.id for camera in config.cameras if counts_heads(camera))
-    heads = fires = None
+    heads = fires = fallen = None
     if model.density is not None and crowded:
         heads = load_density(model.density, model.providers, model.threads)
     if model.fire is not None and any(map(watches_fire, config.cameras)):
         fires = Fires(load_fire(model.fire, model.providers, model.threads), config.cameras)
-    return Census(heads, crowded, fires)
+    if model.fallen is not None and any(map(watches_falls, config.cameras)):
+        fallen = load_fallen(model.fallen, model.providers, model.threads)
+    return Census(heads, crowded, fires, fallen)

@@ -119,7 +119,7 @@ class HttpConfig(Section):
 
 
 class ModelConfig(Section):
-    """The detector, the head counter, the model of fire, and where they run."""
+    """The detector, the head counter, the models of fire and of who lies, and where they run."""
 
     detector: str = Field(
         "nanodet-g-416-int8", description="Name from `sharpeyes models list`, or a TOML manifest's path."
@@ -127,6 +127,10 @@ class ModelConfig(Section):
     density: str | None = Field(
         "heads-448-int8",
         description="Counts heads where crowds are watched: a name or a manifest's path; null: nothing does.",
+    )
+    fallen: str | None = Field(
+        "fallen-112-fp32",
+        description="Tells who lies for hazard.fall: a name or a manifest's path; null: nothing does.",
     )
     fire: str | None = Field(
         None,
@@ -312,14 +316,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _fire_is_seen(self) -> Self:
-        """None ships, and nothing stands in for one: a rule without a model would be blind."""
-        text = "needs a model of fire, and none ships: add one (docs/models.md) and name it as model.fire"
+    def _models_are_there(self) -> Self:
+        """Nothing stands in for a model that is left out: a rule without it would be blind."""
+        fire = "needs a model of fire, and none ships: add one (docs/models.md) and name it as model.fire"
+        fallen = "needs a model that tells who lies: name one as model.fallen, or leave that key out"
         faults = [
             Fault(("cameras", k, "rules", j, "kind"), text)
             for k, camera in enumerate(self.cameras)
             for j, rule in enumerate(camera.rules)
-            if rule.FIRE and self.model.fire is None
+            for asks, model, text in (
+                (rule.FIRE, self.model.fire, fire),
+                (rule.FALLEN, self.model.fallen, fallen),
+            )
+            if asks and model is None
         ]
         if faults:
             raise FaultsError(faults)

@@ -61,6 +61,11 @@ def counts_heads(camera: CameraConfig) -> bool:
     return any(rule.kind.startswith("crowd.") for rule in camera.rules)
 
 
+def watches_falls(camera: CameraConfig) -> bool:
+    """Whether a rule of the camera asks for looks for who lies."""
+    return any(rule.FALLEN for rule in camera.rules)
+
+
 def watches_fire(camera: CameraConfig) -> bool:
     """Whether a rule of the camera asks for looks for fire."""
     return any(rule.FIRE for rule in camera.rules)

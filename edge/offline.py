@@ -20,6 +20,7 @@ from edge.people import People
 from edge.watch import CameraWatch
 from models.density import DensityModel
 from models.detector import Detector
+from models.fallen import FallenModel
 from models.fire import FireModel
 from models.tracker import Tracker
 from streams.decode import DecodedPicture, Decoder
@@ -100,11 +101,13 @@ class Models:
         detector: finds the objects.
         density: counts heads where people hide each other; None: only detections count.
         fire: sees fire and smoke where a rule asks for that; None: nothing does.
+        fallen: tells who lies where a rule asks for that; None: nothing does.
     """
 
     detector: Detector
     density: DensityModel | None = None
     fire: FireModel | None = None
+    fallen: FallenModel | None = None
 
 
 def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: Models) -> Iterator[Step]:
@@ -133,7 +136,8 @@ def analyse(camera: CameraConfig, node: NodeConfig, model: ModelConfig, models: 
     tracker = Tracker(model.threshold, np.random.default_rng(_SEED))
     watch = CameraWatch(camera, models.detector, context, tracker, new_id)
     fires = Fires(models.fire, [camera]) if models.fire is not None else None
-    census = Census(models.density, frozenset({camera.id} if counts_heads(camera) else ()), fires)
+    crowded = frozenset({camera.id} if counts_heads(camera) else ())
+    census = Census(models.density, crowded, fires, models.fallen)
     gate, timeline, number = RateGate(camera.analysed_fps), Timeline(), _Numbered()
     pts_s = 0.0
     with closing(open_clip(camera)) as source:

@@ -92,12 +92,14 @@ class RuleSection(Section, ABC):
         FLOOR_FPS: analysed pictures a second below which it is blind: its safety floor.
         STILL: whether it asks for things that keep still.
         FIRE: whether it asks for looks for fire, which need a model of their own.
+        FALLEN: whether it asks for looks for who lies, which need a model of their own.
         PLACE: what it watches, `zone` or `line`: also the name of the key that says which.
     """
 
     FLOOR_FPS: ClassVar[float]
     STILL: ClassVar[bool] = False
     FIRE: ClassVar[bool] = False
+    FALLEN: ClassVar[bool] = False
     PLACE: ClassVar[Literal["zone", "line"]] = "zone"
 
     kind: str

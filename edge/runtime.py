@@ -310,6 +310,7 @@ class Node:
             profile=delivered.feedback.profile,
             density=self._census.name or None,
             fire=self._census.fires.name if self._census.fires is not None else None,
+            fallen=self._census.fallen.name if self._census.fallen is not None else None,
         )
 
     def _camera_status(self, camera: CameraConfig) -> CameraStatus:

@@ -1,5 +1,6 @@
 """What a picture shows beside its objects: how large it is, how many heads are where, what moves."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,13 @@ from numpy.typing import NDArray
 
 from models.density import HeadMap
 from models.detections import Detections
+from models.fallen import Place
 from models.fire import Flame
 from streams.flow import BlockFlow
 from streams.still import StillThing
+
+LyingLook = Callable[[Sequence[Place]], NDArray[np.float64]]
+"""Probabilities that somebody lies at each of (n,) places: (n,), 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +30,8 @@ class Scene:
         found: objects in the picture, low scores included; None where only the tracks are known.
         luma: (180, 320) uint8 brightness of the whole picture; None where nobody asked for it.
         flames: fire and smoke; None where this picture was not looked at for them.
+        lying: looks at places of the picture and tells the probabilities that somebody lies there; None where
+            no rule asks for that.
     """
 
     size_px: tuple[int, int] | None = None
@@ -34,6 +41,7 @@ class Scene:
     things: tuple[StillThing, ...] | None = None
     found: Detections | None = None
     flames: tuple[Flame, ...] | None = None
+    lying: LyingLook | None = None
 
 
 UNKNOWN = Scene()

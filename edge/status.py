@@ -94,6 +94,7 @@ class NodeStatus:
         profile: which thresholds hold, as the centre has said.
         density: name of the model that counts heads; None where no camera watches crowds, or it is off.
         fire: name of the model that sees fire; None where no camera watches for it.
+        fallen: name of the model that tells who lies; None where no camera watches for that.
     """
 
     id: str
@@ -110,6 +111,7 @@ class NodeStatus:
     profile: Profile = "usual"
     density: str | None = None
     fire: str | None = None
+    fallen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

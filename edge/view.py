@@ -15,6 +15,7 @@ from edge.observation import Box
 from edge.on_ground import LOOSE, Grounded
 from edge.people import People
 from edge.pressure import Noise
+from edge.scene import LyingLook
 from edge.site import Site
 from models.density import HeadMap
 from models.detections import Detections, Tracks
@@ -56,6 +57,7 @@ class View:
         noise: of the people's velocities.
         things: what keeps still and was put there or taken away; None where that is not known now.
         flames: fire and smoke in the picture; None where it was not looked at for them.
+        lying: tells the probabilities that somebody lies at places; None where nobody can.
         local: the time of day there; None where nobody knows.
         detections: objects in the picture, low scores included; None where only the tracks are known.
         aspect: ratio of the picture's width to its height.
@@ -78,6 +80,7 @@ class View:
     stature: NDArray[np.float64] | None = None
     things: tuple[StillThing, ...] | None = None
     flames: tuple[Flame, ...] | None = None
+    lying: LyingLook | None = None
     local: datetime | None = None
     detections: Detections | None = None
     aspect: float = USUAL_ASPECT

@@ -30,8 +30,8 @@ from models.detections import Detections
 from models.detector import Detector
 from models.tracker import Tracker
 
-FIRE = "hazard.fire"
-"""While something burns or smokes the camera is looked at, though nothing else may move there."""
+STAYS = frozenset({"hazard.fall", "hazard.fire"})
+"""While somebody lies or something burns the camera is looked at, though nothing else may move there."""
 
 MIND_S = 60.0
 """How often a camera asks whether it is to forget what is usual."""
@@ -97,7 +97,7 @@ class CameraWatch:
         self._normality: NormalityStore | None = None
         self._minded_s = -math.inf
         self._looks = 0
-        self._smoulders = False
+        self._stays = False
         self._pts_s = 0.0
 
     def update(
@@ -124,7 +124,7 @@ class CameraWatch:
             scene = self._stills.look(scene, detections, pts_s)
         scene = replace(scene, found=detections)
         look = self._analysis.update(tracks, pts_s, scene, local)
-        self._smoulders = any(o.kind == FIRE and o.sustained is not None for o in look.observations)
+        self._stays = any(o.kind in STAYS and o.sustained is not None for o in look.observations)
         self.zones = dict(look.zones)
         self.people = look.people
         self.unavailable = dict(look.unavailable)
@@ -207,7 +207,7 @@ class CameraWatch:
     @property
     def attention(self) -> bool:
         """Whether somebody was there at the last look or something is going on, moving or not, or may be."""
-        return bool(len(self.known) or self.open_incidents or self._smoulders or self._eyesight.suspicious)
+        return bool(len(self.known) or self.open_incidents or self._stays or self._eyesight.suspicious)
 
     def close(self, utc: datetime) -> list[EventDraft]:
         """End what is open, since nobody looks any more, and keep what was learned."""

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.detector import Detector, Preparation
-from models.errors import ManifestError, SessionError
-from models.heads.common import Outputs, floats, sigmoid, softmax
+from models.classifier import Classifier
+from models.detector import Detector
+from models.errors import ManifestError
 from models.manifest import FIRES, ClassifierHead, Fire, FireSpec, ModelFile
 from models.regions import CroppingPicture
 from models.session import Session
 
 LEAST_SCORE = 0.1
 """What scores less is not worth telling."""
-_ROUNDING = 1e-3
-"""Probabilities leave 0 to 1 by this much where a network is quantised."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as fractions of the picture, 0 to 1."""
@@ -65,7 +63,7 @@ class FireModel:
         head = manifest.head
         self.by_parts = isinstance(head, ClassifierHead)
         self._detector = None if self.by_parts else Detector(model, session)
-        self._classify = _Classifier(model, session, head) if isinstance(head, ClassifierHead) else None
+        self._classify = Classifier(model, session) if self.by_parts else None
         members = {what: np.isin(manifest.classes, getattr(self.spec, what)) for what in FIRES}
         self._members = {what: mask for what, mask in members.items() if mask.any()}
 
@@ -118,46 +116,6 @@ def spec_of(model: ModelFile) -> FireSpec:
             f"which of its classes mean fire or smoke"
         )
     return model.manifest.fire
-
-
-class _Classifier:
-    """One probability for each class of a picture."""
-
-    def __init__(self, model: ModelFile, session: Session, head: ClassifierHead) -> None:
-        self._name = model.manifest.name
-        self._classes = len(model.manifest.classes)
-        self._session = session
-        self._head = head
-        self._prepare = Preparation(model.manifest.input)
-
-    def __call__(self, picture: "_Part") -> NDArray[np.float32]:
-        _, tensor = self._prepare(picture)
-        return self._probabilities(self._session.run(tensor))
-
-    def joined(self, scores: NDArray[np.float32]) -> float:
-        """That it is one of several classes: by softmax they exclude each other, otherwise the surest."""
-        total = scores.sum() if self._head.activation == "softmax" else scores.max()
-        return min(max(float(total), 0.0), 1.0)
-
-    def _probabilities(self, outputs: Outputs) -> NDArray[np.float32]:
-        name = self._head.output
-        if name is None and len(outputs) != 1:
-            raise SessionError(f"{self._name}: head.output: must name one of {', '.join(outputs)}")
-        values = floats(outputs, name if name is not None else next(iter(outputs)))
-        if values.shape != (self._classes,) or not np.isfinite(values).all():
-            raise SessionError(
-                f"{self._name}: expected {self._classes} finite scores, one a class, got {values.shape}"
-            )
-        if self._head.activation == "softmax":
-            return softmax(values)
-        if self._head.activation == "sigmoid":
-            return sigmoid(values)
-        if values.min() < -_ROUNDING or values.max() > 1 + _ROUNDING:
-            raise SessionError(
-                f"{self._name}: scores from {values.min():g} to {values.max():g} are no probabilities; is "
-                f"head.activation softmax or sigmoid?"
-            )
-        return values
 
 
 class _Part:

@@ -17,6 +17,8 @@ Triple = tuple[float, float, float]
 Fire = Literal["fire", "smoke"]
 FIRES: tuple[Fire, ...] = ("fire", "smoke")
 """What a model of fire can tell."""
+FALLEN = "fallen"
+"""The class of a model that tells who lies."""
 Side = Annotated[int, Field(ge=16, le=4096)]
 
 
@@ -183,8 +185,11 @@ class Manifest(Section):
             raise ValueError("classes has the same name twice")
         if isinstance(self.head, DensityHead) and (self.input.layout, self.input.dtype) != ("nhwc", "uint8"):
             raise ValueError("head.kind density takes layout nhwc and dtype uint8")
-        if isinstance(self.head, ClassifierHead) and self.fire is None:
-            raise ValueError("head.kind classifier needs a section [fire]: which classes mean fire or smoke")
+        if isinstance(self.head, ClassifierHead) and self.fire is None and FALLEN not in self.classes:
+            raise ValueError(
+                f"head.kind classifier needs a section [fire], which says which classes mean fire or smoke, "
+                f"or a class {FALLEN!r}"
+            )
         if isinstance(self.head, DensityHead) and self.fire is not None:
             raise ValueError("a model that counts heads tells no fire: leave out the section [fire]")
         for name in (*self.fire.fire, *self.fire.smoke) if self.fire is not None else ():

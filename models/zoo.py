@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from models.density import DensityModel
 from models.detector import Detector
 from models.errors import ManifestError
+from models.fallen import FallenModel, Place
+from models.fallen import check as tells_who_lies
 from models.fire import FireModel, spec_of
 from models.manifest import ClassifierHead, DensityHead, ModelFile, suggestion
 from models.session import Session
@@ -107,6 +109,22 @@ def load_fire(name_or_path: str, providers: Sequence[str] = (), threads: int = 1
     return FireModel(model, Session(model, providers, threads))
 
 
+def fallen_model(name_or_path: str) -> ModelFile:
+    """As `find_model`; raises ManifestError, too, when the model does not tell who lies."""
+    model = find_model(name_or_path)
+    tells_who_lies(model)
+    return model
+
+
+def load_fallen(name_or_path: str, providers: Sequence[str] = (), threads: int = 1) -> FallenModel:
+    """Load a model that tells who lies by name or by its manifest's path, ready to look at pictures.
+
+    Raises ManifestError, IntegrityError, ProviderError or SessionError (all ModelError).
+    """
+    model = fallen_model(name_or_path)
+    return FallenModel(model, Session(model, providers, threads))
+
+
 def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     """Take a model into the user's folder, after a trial inference on a grey picture.
 
@@ -121,7 +139,10 @@ def add_model(manifest: Path, folder: Path | None = None) -> ModelFile:
     if isinstance(model.manifest.head, DensityHead):
         DensityModel(model, session).count(_Grey())
     elif isinstance(model.manifest.head, ClassifierHead):
-        FireModel(model, session).look(_Grey(), {"all": [(0.0, 0.0, 1.0, 1.0)]})
+        if model.manifest.fire is not None:
+            FireModel(model, session).look(_Grey(), {"all": [(0.0, 0.0, 1.0, 1.0)]})
+        else:
+            FallenModel(model, session).look(_Grey(), [Place((0.5, 0.5), 0.2)])
     else:
         Detector(model, session).detect(_Grey())
     root = folder if folder is not None else user_folder()

@@ -65,12 +65,14 @@ def add_(
     ],
 ) -> None:
     """Add a model by its manifest, after its hash was checked and it looked at a picture."""
+    from models.manifest import FALLEN
     from models.zoo import add_model
 
     added = add_model(manifest)
     name, kind = added.manifest.name, added.manifest.head.kind
     keys = ["density" if kind == "density" else "detector"] if kind != "classifier" else []
     keys += ["fire"] if added.manifest.fire is not None else []
+    keys += ["fallen"] if kind == "classifier" and FALLEN in added.manifest.classes else []
     uses = " or ".join(f"model.{key}" for key in keys)
     terminal.out.print(f"added {name}; use it as {uses} in a configuration", markup=False)
 

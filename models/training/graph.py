@@ -14,7 +14,7 @@ from models.build import graph
 from models.training.network import CENTRE, SPREAD, Counter
 
 
-class _Writer(fx.Interpreter):
+class Writer(fx.Interpreter):
     """Walks the traced network and writes a node for each operation; values are tensors' names."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -22,16 +22,27 @@ class _Writer(fx.Interpreter):
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
+    def centred(self) -> str:
+        """From the input, uint8 (batch, h, w, 3), to what networks take."""
+        offset = self.constant("offset", np.full((1, 3, 1, 1), CENTRE, np.float32))
+        planes = self.node("Transpose", graph.INPUT, perm=[0, 3, 1, 2])
+        levels = self.node("Cast", planes, to=TensorProto.FLOAT)
+        self.nodes.append(helper.make_node("Sub", [levels, offset], ["centred"], name="centred"))
+        return "centred"
+
     def constant(self, name: str, value: np.ndarray[Any, Any]) -> str:
+        """Keep a tensor; its name."""
         self.tensors.append(numpy_helper.from_array(value, name))
         return name
 
     def node(self, kind: str, *sources: str, **attributes: Any) -> str:
+        """Append a node; the name of what it makes."""
         name = f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(sources), [name], name=name, **attributes))
         return name
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:  # noqa: ARG002
+        """Write a layer; the name of what it makes."""
         module = self.fetch_attr(target)
         if isinstance(module, nn.Conv2d):
             return self._convolution(module, args[0])
@@ -45,8 +56,11 @@ class _Writer(fx.Interpreter):
         raise TypeError(f"{target}: cannot write a {type(module).__name__}")
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Write a function; the name of what it makes."""
         if target is functional.relu:
             return self.node("Relu", args[0])
+        if target is functional.leaky_relu:
+            return self.node("LeakyRelu", args[0], alpha=float(kwargs["negative_slope"]))
         if target is torch.cat:
             return self.node("Concat", *args[0], axis=1)
         if target is operator.add:
@@ -84,12 +98,8 @@ def to_onnx(net: Counter) -> onnx.ModelProto:
     Predictions are expected heads a cell, float32.
     """
     net.set_slope(0.0)
-    writer = _Writer(net.eval().to(memory_format=torch.contiguous_format))
-    offset = writer.constant("offset", np.full((1, 3, 1, 1), CENTRE, np.float32))
-    planes = writer.node("Transpose", graph.INPUT, perm=[0, 3, 1, 2])
-    levels = writer.node("Cast", planes, to=TensorProto.FLOAT)
-    writer.nodes.append(helper.make_node("Sub", [levels, offset], ["centred"], name="centred"))
-    logits = writer.run("centred")
+    writer = Writer(net.eval().to(memory_format=torch.contiguous_format))
+    logits = writer.run(writer.centred())
     split = helper.make_node("Split", [logits], ["presence", "rate"], name="split", axis=1, num_outputs=2)
     writer.nodes.append(split)
     product = writer.node("Mul", writer.node("Sigmoid", "presence"), writer.node("Softplus", "rate"))
