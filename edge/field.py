@@ -27,6 +27,8 @@ _MAX_NODES = 40_000
 _SPIRAL = 256
 _EXACT, _TRIED = 512, 64
 _AT_ONCE = 16
+_FEW_POINTS = 400
+_GRID_M = 0.25
 _TIE = 1 - 1e-9
 """Densities are equal above this share: eight on 2 m2 are as many as nine on 2.25."""
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -206,6 +208,33 @@ def density_field(people: People, ground: Ground) -> Field:
     whole = math.pi * ground.radius_m**2 * ground.share
     stderr = np.sqrt(np.maximum(kernel.sum_squared(people.variance), 0.0)) / whole
     return Field(ground, kernel.sum(people.weight) / whole, stderr)
+
+
+def local_density(people: People, radius_m: float = RADIUS_M) -> Floats:
+    """Density where everybody stands, themselves included: (n,) persons per m2.
+
+    The same Gaussian as `density_field`, without a zone: near a wall it is too low by up to a half. Of more
+    than 400 points, as a density map has, the sum is made on a grid of 0.25 m, true to about a twentieth.
+
+    Args:
+        people: everybody who counts.
+        radius_m: reach of the Gaussian, above 0.
+    """
+    if not len(people):
+        return np.zeros(0)
+    whole = math.pi * radius_m**2
+    if len(people) <= _FEW_POINTS:
+        away = ((people.at[:, None, :] - people.at[None, :, :]) ** 2).sum(axis=2)
+        near: Floats = np.exp(-away / radius_m**2) @ people.weight / whole
+        return near
+    node = np.floor((people.at - people.at.min(axis=0)) / _GRID_M).astype(np.intp)
+    columns, rows = node.max(axis=0) + 1
+    held = np.bincount(node[:, 1] * columns + node[:, 0], people.weight, int(rows * columns))
+    across, along = (
+        np.exp(-(((np.arange(n)[:, None] - np.arange(n)) * _GRID_M / radius_m) ** 2)) for n in (columns, rows)
+    )
+    dense: Floats = along @ held.reshape(rows, columns) @ across / whole
+    return dense[node[:, 1], node[:, 0]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

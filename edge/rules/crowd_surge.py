@@ -33,17 +33,18 @@ class SurgeRule(Steady):
     """`crowd.surge`: many people suddenly run or scatter, in a zone or the whole view.
 
     Free walking is 1.34 m/s with a deviation of 0.26 (Weidmann 1993); people begin to run at 2.0 to 2.2 m/s.
+    Where it is dense walkers are slower, and so are runners: see `surge.SurgeLimits`.
     """
 
     FLOOR_FPS = 2.0  # who runs 3 m/s moves by 1.5 m between two looks; tracks break beyond
 
     kind: Literal["crowd.surge"]
     zone: Id | None = Field(None, description="Empty: everybody in the picture.")
-    running_m_s: float = Field(2.3, ge=1.8, lt=8, description="Who is faster runs.")
+    running_m_s: float = Field(2.1, ge=1.8, lt=8, description="Who is faster runs; where it is dense, less.")
     running_shares: tuple[float, float, float, float] = Field(
         (0.15, 0.2, 0.3, 0.6), description="Shares of people who run at which levels 4, 3, 2, 1 begin."
     )
-    least_people: float = Field(5.0, ge=2, le=1000, description="Persons who must run: a few are no surge.")
+    least_people: float = Field(10.0, ge=2, le=1000, description="Persons who must run: a few are no surge.")
     scatter_level: Level | None = Field(
         2, description="Severity of people who hurry apart; empty: not watched."
     )

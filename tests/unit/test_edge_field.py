@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.crowd import Floor
-from edge.field import Ground, density_field, weidmann_speed_m_s, worst_cell
+from edge.field import Ground, density_field, local_density, weidmann_speed_m_s, worst_cell
 from edge.people import People
 from tests.support.densest import densest_per_m2
 
@@ -170,3 +170,20 @@ def test_nobody_and_odd_sizes():
     assert worst_cell(People.of([[1, 1]], 0.0), FLOOR).centre is None
     with pytest.raises(ValueError, match="area_m2"):
         worst_cell(People.of([[1, 1]]), FLOOR, 0.5)
+
+
+@given(st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_who_is_among_many_is_as_dense_as_the_sum_over_all_says(seed):
+    """More than 400 points go by a grid: splitting everybody in two must change next to nothing."""
+    rng = np.random.default_rng(seed)
+    at, weight = rng.uniform(0, 20, (400, 2)) * rng.uniform(0.3, 1.0, 2), rng.uniform(0.1, 1.5, 400)
+    exact = local_density(People.of(at, weight))
+    by_grid = local_density(People.of(np.repeat(at, 2, axis=0), np.repeat(weight / 2, 2)))
+    assert np.sqrt(np.mean((by_grid[::2] / exact - 1) ** 2)) < 0.07
+    assert by_grid.mean() == pytest.approx(exact.mean(), rel=0.01)
+
+
+def test_nobody_is_nowhere_dense_and_who_is_alone_hardly():
+    assert local_density(People.of(np.zeros((0, 2)))).shape == (0,)
+    assert local_density(People.of([[3.0, 4.0]])) == pytest.approx([1 / math.pi])

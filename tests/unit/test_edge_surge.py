@@ -70,6 +70,31 @@ def test_what_is_no_surge(phases):
     assert not any(s.danger for s in drive(phases))
 
 
+def packed(n, per_m2, speed) -> People:
+    """A square crowd of so many to the square metre, all going one way."""
+    side = math.ceil(math.sqrt(n))
+    at = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:n] / math.sqrt(per_m2)
+    return People.of(at, velocity=np.tile([speed, 0.0], (n, 1)))
+
+
+def after_standing(per_m2, speed, n=80) -> Surge:
+    state = SurgeState()
+    for k in range(60):
+        state, surge = step_surge(state, packed(n, per_m2, speed if k > 50 else 0.0), k * 0.2)
+    return surge
+
+
+@pytest.mark.parametrize(("per_m2", "speed"), [(3.0, 1.5), (2.0, 1.6), (0.2, 2.3)])
+def test_flight_is_faster_than_anybody_walks_at_that_density(per_m2, speed):
+    assert after_standing(per_m2, speed).danger
+
+
+@pytest.mark.parametrize(("per_m2", "speed"), [(3.0, 0.5), (1.0, 1.2), (0.5, 1.6), (4.5, 1.0)])
+def test_a_crowd_that_walks_on_is_none(per_m2, speed):
+    """At a green light, at the end of a show; or pushed on in a jam."""
+    assert after_standing(per_m2, speed).danger is False
+
+
 def test_one_runner_in_a_crowd_is_none():
     rng, state = np.random.default_rng(1), SurgeState()
     for k in range(60):

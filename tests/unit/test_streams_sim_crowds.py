@@ -175,3 +175,11 @@ def test_the_chronicle_sees_ways_paces_and_starts() -> None:
     assert max(one.mean_speed_m_s for one in looks) == pytest.approx(1.3, abs=0.1)
     assert any(one.standing_per_m2 > 0 for one in looks)
     assert chronicle.moments(8.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("per_m2", "speed_m_s", "runs"),
+    [(0.3, 1.9, False), (0.3, 2.1, True), (3.0, 1.5, True), (3.0, 0.5, False), (5.0, 1.2, False)],
+)
+def test_who_runs_is_faster_than_anybody_walks_at_that_density(per_m2, speed_m_s, runs):
+    assert crowds.runs(np.array([speed_m_s]), np.array([per_m2])).tolist() == [runs]
