@@ -18,8 +18,9 @@ LEAST_LOOKS = 3.0
 FAINT = 0.25
 """What a step back of a faint look counts: in a throng tracks hop from one who is half hidden to the next."""
 
-_FASTEST_M_S = 40.0
-"""A foot point that leaps faster has changed its owner."""
+VEHICLE_M_S, PERSON_M_S = 40.0, 5.0
+"""A foot point that leaps faster than the first has changed its owner; a person's that leaps faster than the
+second has made no step."""
 
 _STEP_M = 0.01
 """Less is standing still."""
@@ -67,12 +68,14 @@ class Walkers:
         at: (n, 2) places, in any unit.
         scales: (n,) metres per unit there.
         firm: (n,) bool, whether the look at each can be trusted.
+        fastest_m_s: (n,) the most that each can make.
     """
 
     keys: Keys
     at: Floats
     scales: Floats
     firm: NDArray[np.bool_]
+    fastest_m_s: Floats
 
 
 def step_against(state: Ways, walkers: Walkers, axis: Floats, pts_s: float) -> tuple[Ways, Floats, Floats]:
@@ -100,7 +103,8 @@ def step_against(state: Ways, walkers: Walkers, axis: Floats, pts_s: float) -> t
     for row, key in enumerate(walkers.keys.tolist()):
         x, y = walkers.at[row].tolist()
         before = ways.get(key)
-        way = _gone(before, (x, y), float(walkers.scales[row]), axis, pts_s)
+        now = Way((x, y), float(walkers.scales[row]), 0.0, 0.0, 0.0, pts_s, pts_s)
+        way = now if before is None else _gone(before, now, axis, float(walkers.fastest_m_s[row]))
         if before is not None and not walkers.firm[row] and way.looks > before.looks:
             way = replace(way, looks=before.looks + FAINT)
         ways[key] = way
@@ -109,25 +113,26 @@ def step_against(state: Ways, walkers: Walkers, axis: Floats, pts_s: float) -> t
     return Ways(MappingProxyType(ways), pts_s), back_m, seconds
 
 
-def _gone(old: Way | None, at: tuple[float, float], scale: float, axis: Floats, pts_s: float) -> Way:
-    begun = Way(at, scale, 0.0, 0.0, 0.0, pts_s, pts_s)
-    if old is None:
-        return begun
-    mean = (old.scale + scale) / 2
-    x, y = (at[0] - old.at[0]) * mean, (at[1] - old.at[1]) * mean
-    if np.hypot(x, y) > _FASTEST_M_S * max(pts_s - old.seen_s, 0.05):
-        return begun
+def _gone(old: Way, now: Way, axis: Floats, fastest_m_s: float) -> Way:
+    """The way after another step; `now` is one that begins there."""
+    mean = (old.scale + now.scale) / 2
+    x, y = (now.at[0] - old.at[0]) * mean, (now.at[1] - old.at[1]) * mean
+    speed_m_s = np.hypot(x, y) / max(now.seen_s - old.seen_s, 0.05)
+    if speed_m_s > VEHICLE_M_S:
+        return now
+    if speed_m_s > fastest_m_s:  # in a throng a track hops to the next person, and back: neither is a step
+        return replace(old, at=now.at, scale=now.scale, seen_s=now.seen_s)
     forward = x * float(axis[0]) + y * float(axis[1])
     aside = y * float(axis[0]) - x * float(axis[1])
     back_m = old.back_m - forward
     if back_m < _STEP_M / 2:
-        return begun
+        return now
     return replace(
         old,
-        at=at,
-        scale=scale,
+        at=now.at,
+        scale=now.scale,
         back_m=back_m,
         aside_m=abs(old.aside_m + aside),
         looks=old.looks + (forward < -_STEP_M),
-        seen_s=pts_s,
+        seen_s=now.seen_s,
     )

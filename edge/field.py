@@ -233,8 +233,9 @@ def local_density(people: People, radius_m: float = RADIUS_M) -> Floats:
     across, along = (
         np.exp(-(((np.arange(n)[:, None] - np.arange(n)) * _GRID_M / radius_m) ** 2)) for n in (columns, rows)
     )
-    dense: Floats = along @ held.reshape(rows, columns) @ across / whole
-    return dense[node[:, 1], node[:, 0]]
+    dense = along @ held.reshape(rows, columns) @ across / whole
+    found: Floats = dense[node[:, 1], node[:, 0]]
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.geometry import Floats
+from models.boxes import covered
 from models.detections import Tracks
 
 CHUNK_S = 1.0
@@ -126,13 +127,9 @@ def _covered(boxes: Floats) -> Floats:
         return np.zeros(len(boxes))
     lower = boxes.copy()
     lower[:, 1] = (boxes[:, 1] + boxes[:, 3]) / 2
-    low = np.maximum(lower[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(lower[:, None, 2:], boxes[None, :, 2:])
-    shared = np.maximum(high - low, 0.0).prod(axis=2)
     nearer = boxes[None, :, 3] > boxes[:, None, 3]  # stands before, as its foot is lower in the picture
-    area = np.maximum((lower[:, 2:] - lower[:, :2]).prod(axis=1), 1e-12)
-    covered: Floats = np.where(nearer, shared, 0.0).max(axis=1) / area
-    return covered
+    most: Floats = np.where(nearer, covered(lower, boxes), 0.0).max(axis=1)
+    return most
 
 
 def _chunks(rows: Floats) -> Floats | None:

@@ -13,12 +13,28 @@ def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]
     a: (n, 4), b: (m, 4), left, top, right, bottom in any one unit.
     Returns (n, m) float64 in [0, 1]; a box without area overlaps nothing.
     """
+    shared = _shared(a, b)
+    union = area(a)[:, None] + area(b)[None, :] - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0))
+
+
+def covered(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Share of each box in `a` that each in `b` covers.
+
+    a: (n, 4), b: (m, 4), left, top, right, bottom in any one unit.
+    Returns (n, m) float64 in [0, 1]; nothing covers a box without area.
+    """
+    shared = _shared(a, b)
+    whole = np.broadcast_to(area(a)[:, None], shared.shape)
+    return np.asarray(np.divide(shared, whole, out=np.zeros_like(shared), where=shared > 0))
+
+
+def _shared(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Area that each box in `a` has in common with each in `b`: (n, m)."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     near = np.maximum(a[:, None, :2], b[None, :, :2])
     far = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(far - near, 0.0, None).prod(2)
-    union = area(a)[:, None] + area(b)[None, :] - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=shared > 0))
+    return np.asarray(np.clip(far - near, 0.0, None).prod(2))
 
 
 def area(xyxy: NDArray[np.floating]) -> NDArray[np.float64]:

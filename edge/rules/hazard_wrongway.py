@@ -4,21 +4,25 @@ import math
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge.against import Walkers, Ways, step_against
+from edge.against import PERSON_M_S, VEHICLE_M_S, Walkers, Ways, step_against
 from edge.geometry import Floats
 from edge.observation import Observation
 from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule, counted
 from edge.sections import Hold, Level, Point
 from edge.view import FIRM, Rows, View
+from models.boxes import covered
 
 _ASPECT = 16 / 9
 _HEIGHTS_M = 1.6
 """Metres that a box is high, roughly, for people and cars alike: the scale where there is no ground."""
 _CUT_OFF = 0.985
 """A box that reaches farther down is cut off by the picture's edge, and its foot is not there."""
+_THRONG = 0.3
+"""Share of a box that one other may cover; a track hops from one to the other where it is more."""
 
 
 class WrongwayRule(ZoneRule):
@@ -86,7 +90,9 @@ class _Wrongway(Watcher):
         sure = view.likely(self._counted) & (tracks.xyxy[:, 3] < _CUT_OFF)
         rows = np.flatnonzero(here & sure)
         at, scales = self._places(view, rows)
-        walkers = Walkers(view.keys[rows], at, scales, tracks.scores[rows] >= FIRM)
+        firm = (tracks.scores[rows] >= FIRM) & ~_overlapped(tracks.xyxy, rows)
+        fastest_m_s = np.where(view.persons[rows], PERSON_M_S, VEHICLE_M_S)
+        walkers = Walkers(view.keys[rows], at, scales, firm, fastest_m_s)
         self._state, back_m, seconds = step_against(self._state, walkers, self._axis, view.pts_s)
         wrong = back_m >= rule.min_back_m * self.strictness
         # Who has been told of and is still behind goes on, though it may stand or turn round.
@@ -119,3 +125,10 @@ class _Wrongway(Watcher):
         boxes = view.tracks.xyxy[rows]
         heights = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3).astype(np.float64)
         return feet * (_ASPECT, 1.0), _HEIGHTS_M / heights
+
+
+def _overlapped(xyxy: NDArray[np.float32], rows: Rows) -> NDArray[np.bool_]:
+    """(n,) whether another track's box covers much of each of these tracks'."""
+    shares = covered(xyxy[rows], xyxy)
+    shares[np.arange(len(rows)), rows] = 0.0
+    return np.asarray(shares.max(axis=1, initial=0.0) > _THRONG, np.bool_)

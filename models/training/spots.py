@@ -53,8 +53,10 @@ CHANGING = 0.6
 POSED, POSES, POSE_SHARES = (
     0.4,
     (*FALLS, "sit", "sit_ground", "crouch", "bend"),
-    (0.15, 0.11, 0.11, 0.11, 0.07, 0.22, 0.15, 0.08),
+    (0.13, 0.1, 0.1, 0.1, 0.07, 0.32, 0.12, 0.06),
 )
+TWICE, ASTRAY = ("fall", "rise", "sit_ground"), 0.6
+"""Postures of which several places are cut, and the share of other low ones whose place is as far astray."""
 NEAR, FAR = (0.75, 0.55), (1.4, 1.0)
 """A body whose middle is so near the foot of who stood there, in heights aside and along, lies there; one
 beyond the second pair does not."""
@@ -142,12 +144,15 @@ def _spots(
     for one in shot.people:
         kind = POSTURES[int(moment.posture[one.row])]
         here = moment.ground[one.row]
-        lies = kind.startswith(("fall", "rise"))
-        away = rng.uniform(0.0, 0.9) if lies else abs(rng.normal(0, 0.35))
-        way = rng.uniform(-np.pi, np.pi)
         stature_m = outfit(seed, int(moment.number[one.row])).height_m * float(moment.stature[one.row])
-        shifted = here + away * np.array((np.cos(way), np.sin(way)))
-        spots.append((shifted, stature_m * float(np.exp(rng.normal(0, 0.07))), kind))
+        low = kind.startswith(TWICE)
+        # Who is low is looked at from places where others stood, too.
+        for _ in range(1 + 2 * low):
+            astray = low or (kind != "upright" and rng.random() < ASTRAY)
+            away = rng.uniform(0.0, 1.1) if astray else abs(rng.normal(0, 0.35))
+            way = rng.uniform(-np.pi, np.pi)
+            shifted = here + away * np.array((np.cos(way), np.sin(way)))
+            spots.append((shifted, stature_m * float(np.exp(rng.normal(0, 0.07))), kind))
         if rng.random() < 0.2:
             spots.append((here + rng.normal(0, 2.5, 2), STATURE_M, "beside"))
     for item in moment.things:

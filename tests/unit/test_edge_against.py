@@ -5,21 +5,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.against import BLINK_S, LEAST_LOOKS, Walkers, Ways, step_against
+from edge.against import BLINK_S, LEAST_LOOKS, PERSON_M_S, VEHICLE_M_S, Walkers, Ways, step_against
 
 EAST = np.array([1.0, 0.0])
 KEY = np.array([7])
 
 
 def walk(
-    places: list[tuple[float, float] | None], fps: float = 5.0, axis=EAST, scale: float = 1.0, firm=True
+    places: list[tuple[float, float] | None],
+    fps: float = 5.0,
+    axis=EAST,
+    scale: float = 1.0,
+    firm=True,
+    fastest_m_s: float = VEHICLE_M_S,
 ):
     """Metres gone back, and seconds, at the last look of one who is seen at these places."""
     state, back_m, seconds = Ways(), np.zeros(1), np.zeros(1)
     for k, place in enumerate(places):
         keys = KEY if place is not None else KEY[:0]
         at = np.array([place] if place is not None else np.zeros((0, 2)), float)
-        walkers = Walkers(keys, at, np.full(len(keys), scale), np.full(len(keys), firm))
+        fastest = np.full(len(keys), fastest_m_s)
+        walkers = Walkers(keys, at, np.full(len(keys), scale), np.full(len(keys), firm), fastest)
         state, back_m, seconds = step_against(state, walkers, axis, k / fps)
     return (float(back_m[0]), float(seconds[0])) if len(back_m) else (0.0, 0.0)
 
@@ -57,6 +63,14 @@ def test_a_leap_or_a_long_absence_begins_anew():
     assert walk([*line(0, 2, 5), (-60.0, 0.0), (-60.1, 0.0)]) == (0.0, 0.0)
     gap = [None] * math.ceil(BLINK_S * 5 + 1)
     assert walk([(9.0, 0.0), *gap, (4.0, 0.0), (3.9, 0.0), (3.8, 0.0)]) == (0.0, 0.0)
+
+
+def test_a_person_s_hop_is_no_step_neither_back_nor_forth():
+    hops = [(9.0, 0.0), (7.5, 0.0), (7.4, 0.0), (6.0, 0.0), (5.9, 0.0), (4.5, 0.0), (4.4, 0.0)]
+    assert walk(hops)[0] == pytest.approx(4.6)
+    assert walk(hops, fastest_m_s=PERSON_M_S)[0] == pytest.approx(0.3)
+    gone = [*line(10, 8, 10), (9.6, 0.0), (8.1, 0.0), *line(7.8, 6, 10)]
+    assert walk(gone, fastest_m_s=PERSON_M_S)[0] == pytest.approx(4.0, abs=0.2)
 
 
 def test_few_looks_make_no_way_but_slow_ones_do():

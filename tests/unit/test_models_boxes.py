@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.boxes import area, iou, suppress
+from models.boxes import area, covered, iou, suppress
 
 coordinate = st.floats(-50, 450, width=32)
 
@@ -35,6 +35,14 @@ def test_overlap_is_symmetric_and_a_share(a, b):
     assert ((overlap >= 0) & (overlap <= 1 + 1e-12)).all()
     assert overlap == pytest.approx(iou(b, a).T)
     assert np.diag(iou(a, a)) == pytest.approx(np.ones(len(a)))
+
+
+def test_what_a_box_covers_of_another():
+    a = np.array([(0, 0, 4, 2), (5, 5, 5, 5)], np.float32)
+    assert covered(a, np.array([(1, 0, 2, 9), (-9, -9, 9, 9), (7, 7, 8, 8)], np.float32)) == pytest.approx(
+        np.array([(0.25, 1.0, 0.0), (0.0, 0.0, 0.0)])
+    )
+    assert covered(a[:0], a).shape == (0, 2)
 
 
 def test_overlap_of_known_boxes():
