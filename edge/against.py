@@ -15,8 +15,9 @@ BLINK_S = 1.5
 LEAST_LOOKS = 3.0
 """Steps back that make a way: fewer can be one box that was cut off and another that was not."""
 
-FAINT = 0.25
-"""What a step back of a faint look counts: in a throng tracks hop from one who is half hidden to the next."""
+FAINT_PER_S = 1.25
+"""What steps back at faint looks count, as a part of a look, by the time between: in a throng tracks hop from
+one who is half hidden to the next."""
 
 VEHICLE_M_S, PERSON_M_S = 40.0, 5.0
 """A foot point that leaps faster than the first has changed its owner; a person's that leaps faster than the
@@ -37,7 +38,7 @@ class Way:
         scale: metres per unit there.
         back_m: metres along the axis that it is behind the farthest point it had reached; 0 or more.
         aside_m: metres across the axis, either way, since that point.
-        looks: how many of the looks since that point led back, a faint one by a fraction of a look (`FAINT`).
+        looks: how many of the looks since that point led back, a faint one by a part of a look.
         since_s: camera time of that point.
         seen_s: camera time of the last look.
     """
@@ -106,7 +107,8 @@ def step_against(state: Ways, walkers: Walkers, axis: Floats, pts_s: float) -> t
         now = Way((x, y), float(walkers.scales[row]), 0.0, 0.0, 0.0, pts_s, pts_s)
         way = now if before is None else _gone(before, now, axis, float(walkers.fastest_m_s[row]))
         if before is not None and not walkers.firm[row] and way.looks > before.looks:
-            way = replace(way, looks=before.looks + FAINT)
+            share = min(FAINT_PER_S * (pts_s - before.seen_s), 1.0)
+            way = replace(way, looks=before.looks + share)
         ways[key] = way
         if way.looks >= LEAST_LOOKS and way.back_m > way.aside_m:
             back_m[row], seconds[row] = way.back_m, pts_s - way.since_s
