@@ -38,7 +38,7 @@ class Way:
         scale: metres per unit there.
         back_m: metres along the axis that it is behind the farthest point it had reached; 0 or more.
         aside_m: metres across the axis, either way, since that point.
-        looks: how many of the looks since that point led back, a faint one by a part of a look.
+        looks: how many times it was seen going back since that point; a faint look counts as a share of one.
         since_s: camera time of that point.
         seen_s: camera time of the last look.
     """

@@ -22,6 +22,9 @@ _CLEAR = (0.25, 0.06)
 """Share of a box's width and height by which its foot point wavers; a line is crossed once it is left behind
 by more than that. Six per cent of a person's height are about ten centimetres."""
 
+_FAINT = 3.0
+"""So many times as far wavers the foot of a look that is not wholly trusted: what hides it comes and goes."""
+
 Keys = NDArray[np.int64]
 
 
@@ -110,9 +113,9 @@ def step_crossings(
     """Find who has crossed a line.
 
     A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two looks in a row, or in
-    three that are half trusted, so that one who wavers on the line crosses it once or not at all, and a box
-    that holds two people for a moment takes neither across; and only if the way led clearly between the
-    line's ends.
+    three that are half trusted (and clearer, by `_FAINT`), so that one who wavers on the line crosses it once
+    or not at all, and a box that holds two people for a moment takes neither across; and only if the way led
+    clearly between the line's ends.
 
     Args:
         state: from the look before.
@@ -138,7 +141,7 @@ def step_crossings(
     offsets = line_offset(feet, start, end)
     way = end - start
     sure = trust > 0
-    clear = sure & (np.abs(offsets) > _waver(boxes, way))
+    clear = sure & (np.abs(offsets) > _waver(boxes, way) * np.where(trust < 1, _FAINT, 1.0))
     margin = _waver_along(boxes, way)
     for row in np.flatnonzero(~sure):
         # Hardly seen is not unseen: nobody else can have taken the number.

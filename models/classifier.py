@@ -37,7 +37,7 @@ class Classifier:
         return self._probabilities(self._session.run(tensor))
 
     def joined(self, scores: NDArray[np.float32]) -> float:
-        """That it is one of several classes: by softmax they exclude each other, otherwise the surest."""
+        """That it is one of (k,) classes: by softmax they exclude each other, otherwise the surest."""
         total = scores.sum() if self._head.activation == "softmax" else scores.max()
         return min(max(float(total), 0.0), 1.0)
 

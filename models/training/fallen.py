@@ -92,7 +92,7 @@ def tensor(images: Bytes) -> Tensor:
 
 
 def disturbed(image: Bytes, rng: np.random.Generator) -> Bytes:
-    """Shifted, mirrored, in another light and worse."""
+    """A picture (SIDE, SIDE, 3) shifted, mirrored, in another light and worse."""
     if rng.random() < 0.5:
         image = image[:, ::-1]
     scale = float(np.exp(rng.normal(0, 0.06)))
@@ -111,7 +111,7 @@ def disturbed(image: Bytes, rng: np.random.Generator) -> Bytes:
 
 
 def scores(net: Fallen, images: Bytes) -> NDArray[np.float32]:
-    """(n,) probabilities."""
+    """(n, SIDE, SIDE, 3) pixels -> (n,) probabilities."""
     net.eval()
     with torch.no_grad():
         rows = [torch.sigmoid(net(tensor(images[k : k + 256]))).flatten() for k in range(0, len(images), 256)]
@@ -120,7 +120,7 @@ def scores(net: Fallen, images: Bytes) -> NDArray[np.float32]:
 
 
 def report(found: NDArray[np.float32], lies: NDArray[np.bool_], what: NDArray[np.str_]) -> dict[str, Any]:
-    """Shares of those who lie that are found at 0.5, and of the others that are taken for one."""
+    """Shares of those who lie that are found at 0.5, and of the others that are taken for one; (n,) each."""
     told = found >= 0.5
     kinds = sorted(set(what[~lies].tolist()))
     return {
@@ -210,7 +210,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder to write to")
     options = parser.parse_args()
-    options.run.mkdir(parents=True, exist_ok=True)
+    for folder in (options.run, options.out):
+        folder.mkdir(parents=True, exist_ok=True)
     publish(store_half(to_onnx(train(options))), NAME, options.out)
 
 

@@ -48,6 +48,7 @@ STATUS = NodeStatus(
     events_published=3,
     density="heads-448-int8",
     fire="flames",
+    fallen="fallen-112-fp32",
     cameras=(CAMERA, replace(CAMERA, id="gate-3", state="retrying", error="no route", frame_age_s=None)),
 )
 

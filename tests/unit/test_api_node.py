@@ -83,6 +83,7 @@ async def test_node_line(http: httpx.AsyncClient) -> None:
         "profile": "usual",
         "density": "heads-448-int8",
         "fire": "flames",
+        "fallen": "fallen-112-fp32",
     }
 
 
