@@ -36,7 +36,7 @@ _UPRIGHT_KEPT_S = 4.0
 
 _FIRST_S, _EVERY_S = 0.5, 1.0
 """Seconds after somebody was upright for the last time until the first look at the place, and between two."""
-LIES = 0.8
+LIES = 0.9
 """Probability from which a look says that somebody lies there."""
 _UNSEEN_S = 6.0
 """A place is forgotten where no look has shown anybody for so long: others may have walked past meanwhile."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
+import structlog
 from redis import exceptions as failures
 
 from api.center.entries import (
@@ -27,6 +28,8 @@ from api.center.entries import (
 from api.center.servers import client_of, display, locate, url_fault
 from edge.envelope import stream_key
 from edge.redis_address import Group
+
+log = structlog.get_logger(__name__)
 
 GROUP = "center"
 """Name of the centre's consumer group."""
@@ -257,6 +260,14 @@ class DistrictStream:
                 left = max(0, self._server.xlen(self._events) - CLAIM)
                 trimmed = int(self._server.xtrim(self._events, maxlen=left, approximate=False))
             return trimmed
+
+    def relieve(self) -> None:
+        """Make room, and say so; a server that is away meanwhile is left alone."""
+        try:
+            trimmed = self.make_room()
+        except StreamAwayError:
+            return
+        log.warning("redis is out of memory; entries needed least were trimmed", entries=trimmed)
 
     def _trim_stored(self, mine: _Fields) -> int:
         waiting = self._server.xpending(self._events, GROUP)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from api.center.entries import StreamAwayError
+from api.center.entries import StreamAwayError, StreamFullError
 from api.center.errors import StoreAwayError
 from api.center.model import Feedback, Hole
 from api.center.stream import DistrictStream
@@ -196,6 +196,9 @@ class Tender:
                 # it may have come back empty: everybody's receipt is written again
                 self._everybody = self._everybody or isinstance(exc, StreamAwayError)
                 self._note(str(exc))
+                if isinstance(exc, StreamFullError):
+                    # where no event comes through no worker writes anything, and so none would notice
+                    self._stream.relieve()
                 stopping.wait(self._backoff.next_s())
             except Exception:
                 log.exception("a round failed")

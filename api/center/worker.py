@@ -167,7 +167,7 @@ class Worker:
                 self._tally.redis_failures += 1
                 self._note(str(exc))
                 if isinstance(exc, StreamFullError):
-                    self._make_room()
+                    self._stream.relieve()
                 stopping.wait(self._redis_backoff.next_s())
             except StoreAwayError as exc:
                 self._database_away(str(exc), stopping)
@@ -331,16 +331,9 @@ class Worker:
         try:
             write()
         except StreamFullError:
-            self._make_room()
+            self._stream.relieve()
             return False
         return True
-
-    def _make_room(self) -> None:
-        try:
-            trimmed = self._stream.make_room()
-        except StreamAwayError:
-            return
-        log.warning("redis is out of memory; entries needed least were trimmed", entries=trimmed)
 
     def _database_away(self, reason: str, stopping: threading.Event) -> None:
         self._tally.database_failures += 1

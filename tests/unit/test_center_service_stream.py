@@ -180,6 +180,16 @@ def test_room_is_made_of_what_is_stored_only(client: "redis.Redis", stream: Dist
     assert [entry.id for entry in stream.fresh(9, 1.0)] == ids[4:]
 
 
+def test_a_server_that_is_away_is_not_relieved(
+    stream: DistrictStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> int:
+        raise StreamAwayError("gone")
+
+    monkeypatch.setattr(stream, "make_room", away)
+    stream.relieve()
+
+
 def test_room_is_made_of_old_refusals_where_nothing_is_stored(
     client: "redis.Redis", stream: DistrictStream
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.center import tender as module
-from api.center.entries import StreamAwayError
+from api.center.entries import StreamAwayError, StreamFullError
 from api.center.errors import StoreAwayError
 from api.center.model import Feedback, Hole
 from api.center.tender import ASK_CAP_S, ASK_NUMBERS, ASK_S, Replays, Tender
@@ -26,6 +26,10 @@ class Redis:
         self.told: list[dict] = []
         self.away: list[Exception] = []
         self.pings = 0
+        self.relieved = 0
+
+    def relieve(self) -> None:
+        self.relieved += 1
 
     def ping(self) -> None:
         self.pings += 1
@@ -130,6 +134,27 @@ def test_receipts_for_all_after_a_lost_connection(clock: list[float]) -> None:
     assert not runner.is_alive()
     assert redis.writings == [{"a": 5, "b": 7}] * 2
     assert tender.trouble is None
+
+
+def test_a_server_full_of_what_nobody_notices_is_given_room(clock: list[float]) -> None:
+    """No event comes through, so no worker writes: the tender's own words find it full."""
+    tender, redis, office = make()
+    redis.away = [StreamFullError("out of memory")]
+    stopping = threading.Event()
+    rounds = iter(range(2))
+
+    def looked(*_: object) -> list[Feedback]:
+        if next(rounds, None) == 1:
+            stopping.set()
+        clock[0] += 0.1
+        return []
+
+    office.verdicts_due = looked
+    runner = threading.Thread(target=tender.run, args=(stopping,))
+    runner.start()
+    runner.join(20)
+    assert not runner.is_alive()
+    assert redis.relieved == 1
 
 
 def test_deadlines_are_looked_at_even_without_redis(clock: list[float]) -> None:
