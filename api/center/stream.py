@@ -41,6 +41,8 @@ REDRIVEN = 100
 """Entries put back in one go."""
 CLAIM = 100
 """Entries taken over in one go; the server looks through ten times as many."""
+SPARE_BYTES = 4 * 2**20
+"""Room that a server with a limit shall have left; commands on their way count, a node's batch is 1 MiB."""
 
 _MAX_WAIT_S = 2.0
 # Any: redis-py types replies by the protocol's version, and keys as everything that it can encode
@@ -260,6 +262,23 @@ class DistrictStream:
                 left = max(0, self._server.xlen(self._events) - CLAIM)
                 trimmed = int(self._server.xtrim(self._events, maxlen=left, approximate=False))
             return trimmed
+
+    def keep_spare(self) -> int:
+        """Trim what is stored where a server's limit is near; returns how many entries that were.
+
+        A node's batch is refused for its own size when a few hundred bytes are left, and the centre's small
+        writes are not: nobody here would notice. A server that does not tell its memory is left alone.
+        """
+        with self._speaking():
+            try:
+                memory: _Fields = self._server.info("memory")
+            except failures.NoPermissionError:
+                return 0
+            limit = int(memory.get("maxmemory", 0))
+            if not limit or int(memory["used_memory"]) + SPARE_BYTES <= limit:
+                return 0
+            mine = self._my_group()
+            return 0 if mine is None else self._trim_stored(mine)
 
     def relieve(self) -> None:
         """Make room, and say so; a server that is away meanwhile is left alone."""

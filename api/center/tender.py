@@ -223,6 +223,7 @@ class Tender:
             if escalated:
                 log.warning("cases escalated for a missed deadline", cases=len(escalated))
         self._stream.ping()
+        self._stream.keep_spare()
         if self._everybody or now_s - self._profile_told_s >= PROFILE_S:
             self._tell_profile()
             self._profile_told_s = now_s

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from api.center.entries import Entry, NoGroupError, Refused, StreamAwayError, StreamFullError
-from api.center.stream import KEPT_ENTRIES, DistrictStream
+from api.center.stream import KEPT_ENTRIES, SPARE_BYTES, DistrictStream
 from edge.broker import EmbeddedBroker
 from edge.envelope import MAX_BYTES
 from tests.support.center_service import DEAD, DISTRICT, EVENTS, FEEDBACK, QUARANTINE, RECEIPTS
@@ -249,6 +249,33 @@ def test_a_full_server_takes_reads_and_gives_room(client: "redis.Redis", stream:
     finally:
         client.config_set("maxmemory", 0)
     stream.receipt({"a": 1})
+
+
+def test_spare_room_is_kept_before_a_server_is_full(client: "redis.Redis", stream: DistrictStream) -> None:
+    ids = fill(client, 200)
+    stream.fresh(150, 0.1)
+    stream.acknowledge(ids[:100])
+    assert stream.keep_spare() == 0  # no limit, nothing to keep away from
+    used = client.info("memory")["used_memory"]
+    try:
+        client.config_set("maxmemory", used + SPARE_BYTES + 2**20)
+        assert stream.keep_spare() == 0
+        client.config_set("maxmemory", used + 4096)  # full to a node's batch, and to nobody's small writes
+        stream.receipt({"a": 1})
+        assert stream.keep_spare() == 100
+    finally:
+        client.config_set("maxmemory", 0)
+    assert client.xlen(EVENTS) == 100
+
+
+def test_a_server_that_does_not_tell_its_memory_is_left_alone(
+    client: "redis.Redis", stream: DistrictStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise redis.exceptions.NoPermissionError("no permissions to run the 'info' command")
+
+    monkeypatch.setattr(redis.Redis, "info", forbidden)
+    assert stream.keep_spare() == 0
 
 
 def test_a_replica_is_told(broker: EmbeddedBroker, client: "redis.Redis", stream: DistrictStream) -> None:
