@@ -17,6 +17,7 @@ from edge.people import People
 from edge.pressure import Noise
 from edge.scene import LyingLook
 from edge.site import Site
+from models.boxes import covered
 from models.density import HeadMap
 from models.detections import Detections, Tracks
 from models.fire import Flame
@@ -33,6 +34,8 @@ SURE = 0.3
 LOW, SURE_OF_LOW = 0.72, 0.6
 """Share of an adult's height below which a person must be detected with the second, a score: dogs look 0.5 to
 0.65 high, and seen from behind are taken for people with scores around 0.5."""
+THRONG = 0.3
+"""Share of a box that one of its class may cover; a track hops from one to the other where it is more."""
 
 UNKNOWN_NOISE = Noise(float("inf"))
 
@@ -101,6 +104,14 @@ class View:
             return self.detections
         tracks = self.tracks
         return Detections(tracks.xyxy, tracks.scores, tracks.labels)
+
+    @property
+    def overlapped(self) -> NDArray[np.bool_]:
+        """(n,) whether another track of its class covers much of each track's box."""
+        tracks = self.tracks
+        shares = covered(tracks.xyxy, tracks.xyxy) * (tracks.labels[:, None] == tracks.labels)
+        np.fill_diagonal(shares, 0.0)
+        return np.asarray(shares.max(axis=1, initial=0.0) > THRONG, np.bool_)
 
     def rows_in(self, zone_id: str) -> Rows:
         """Rows of the tracks that are people in a zone."""

@@ -29,6 +29,8 @@ _SHARE = 0.65
 """Of the least difference, below which a tile counts as still. Frozen ones measured 0.3 to 0.6."""
 _PLAIN = 0.5
 """The same where the difference is known to be nothing but noise."""
+_OVERLAY = 0.1
+"""Share of all tiles in which something may move while the rest is frozen: a running clock."""
 _SKIPPED = 0.5
 """Of the least difference, below which looks in a row are of a place that the encoder leaves as it was."""
 _COPY = 0.25
@@ -132,10 +134,10 @@ class Renewal:
             self._learn(differs, pts_s, each[-1])
             return None
         share = float(np.mean(differs[judged] <= _SHARE * self._least[judged]))
-        if share < _ENOUGH:
+        if share < _ENOUGH or float(np.mean(differs > _MOST)) > _OVERLAY:
             self._move()
             self._learn(differs, pts_s, each[-1])
-            return Standstill(share, sure=False)
+            return Standstill(min(share, _ENOUGH), sure=False)
         plain = float(np.mean(differs[judged] <= _PLAIN * self._least[judged]))
         self._stand(each, ages_s, judged, gap_s)
         sure = self._copied or (self._calm and plain >= _MOSTLY)

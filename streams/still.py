@@ -42,9 +42,12 @@ _LEAST_KNOWN_S, _PLAIN = 3.0, 1.5
 """A place that has been seen for less may still show who was there at the first look, if it was no plain
 ground."""
 _HOLES = np.ones((5, 5), np.uint8)
+_NEIGHBOURS = np.ones((7, 7), np.uint8)
 _SPECKS = np.ones((2, 2), np.uint8)
 _LEAST_EDGE = 6.0
 """Grey levels a pixel: a thing has an outline, light that has changed has a soft one."""
+_AS_SHARP = 0.9
+"""Where the outline is nearly as sharp as before, it is no thing's."""
 _IN_SIGHT = 0.2
 """Share of a thing's box that must be free of people to say that it has gone."""
 _NAMED = 0.6
@@ -148,6 +151,7 @@ class StillWatch:
         self._noise = self._fast
         self._learned_s = self._fast
         self._taken_s = self._since
+        self._edges = self._fast
         self._changed_s: float | None = None
         self._last_s: float | None = None
 
@@ -199,6 +203,7 @@ class StillWatch:
         self._noise = np.full(grey.shape, _NOISE, np.float32)
         self._learned_s = np.zeros(grey.shape, np.float32)
         self._taken_s = self._since.copy()
+        self._edges = gradient(grey)
         self._changed_s, self._last_s = None, pts_s
         self.things, self._followed, self.unsettled = (), (), True
 
@@ -237,10 +242,14 @@ class StillWatch:
         # What looks as before after it was hidden has not changed behind that.
         self._learned_s[take] += pts_s - self._taken_s[take]
         self._taken_s[take] = pts_s
+        # Between what was learned now and what was hidden while the light changed there is no edge.
+        together = cv2.erode(take.astype(np.uint8), _NEIGHBOURS).astype(np.bool_)
+        self._edges[together] = gradient(self._slow)[together]
 
     def _adopt(self, other: Mask, held_s: NDArray[np.float64], pts_s: float) -> None:
         """Take what is shown now for the background."""
         self._slow[other] = self._fast[other]
+        self._edges[other] = gradient(self._fast)[other]
         self._learned_s[other] = held_s[other]
         self._taken_s[other] = pts_s
 
@@ -269,9 +278,16 @@ class StillWatch:
         """What a settled region is; None for light that has changed."""
         now, then = self._fast[window], self._slow[window]
         ring = outline(inside)
-        sharp_now, sharp_then = (float(gradient(part)[ring].mean()) for part in (now, then))
+        sharp_now, sharp_there, sharp_then = (
+            float(edges[ring].mean()) for edges in (gradient(now), gradient(then), self._edges[window])
+        )
+        # What the background shows there may be the edge of what was hidden, and of no thing.
+        if sharp_then < sharp_now < sharp_there:
+            return None
+        sharp_then = max(sharp_then, sharp_there) if sharp_now > sharp_then else sharp_then
         contrast = round(float(np.abs(now - then)[inside].mean()), 1)
-        if contrast < self._options.contrast or max(sharp_now, sharp_then) < _LEAST_EDGE:
+        blunt, sharp = sorted((sharp_now, sharp_then))
+        if contrast < self._options.contrast or sharp < _LEAST_EDGE or blunt > _AS_SHARP * sharp:
             return None
         if shaded(now, then, inside):
             return None

@@ -4,7 +4,6 @@ import math
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from edge.against import PERSON_M_S, VEHICLE_M_S, Walkers, Ways, step_against
@@ -14,16 +13,12 @@ from edge.policy import Policy
 from edge.rule_base import Setting, Watcher, ZoneRule, counted
 from edge.sections import Hold, Level, Point
 from edge.view import FIRM, Rows, View
-from models.boxes import covered
-from models.detections import Tracks
 
 _ASPECT = 16 / 9
 _HEIGHTS_M = 1.6
 """Metres that a box is high, roughly, for people and cars alike: the scale where there is no ground."""
 _CUT_OFF = 0.985
 """A box that reaches farther down is cut off by the picture's edge, and its foot is not there."""
-_THRONG = 0.3
-"""Share of a box that one of its class may cover; a track hops from one to the other where it is more."""
 
 
 class WrongwayRule(ZoneRule):
@@ -91,7 +86,7 @@ class _Wrongway(Watcher):
         sure = view.likely(self._counted) & (tracks.xyxy[:, 3] < _CUT_OFF)
         rows = np.flatnonzero(here & sure)
         at, scales = self._places(view, rows)
-        firm = (tracks.scores[rows] >= FIRM) & ~_overlapped(tracks, rows)
+        firm = ((tracks.scores >= FIRM) & ~view.overlapped)[rows]
         fastest_m_s = np.where(view.persons[rows], PERSON_M_S, VEHICLE_M_S)
         walkers = Walkers(view.keys[rows], at, scales, firm, fastest_m_s)
         self._state, back_m, seconds = step_against(self._state, walkers, self._axis, view.pts_s)
@@ -126,10 +121,3 @@ class _Wrongway(Watcher):
         boxes = view.tracks.xyxy[rows]
         heights = np.maximum(boxes[:, 3] - boxes[:, 1], 1e-3).astype(np.float64)
         return feet * (_ASPECT, 1.0), _HEIGHTS_M / heights
-
-
-def _overlapped(tracks: Tracks, rows: Rows) -> NDArray[np.bool_]:
-    """(n,) whether another of its class covers much of each of these tracks' boxes."""
-    shares = covered(tracks.xyxy[rows], tracks.xyxy) * (tracks.labels[rows, None] == tracks.labels)
-    shares[np.arange(len(rows)), rows] = 0.0
-    return np.asarray(shares.max(axis=1, initial=0.0) > _THRONG, np.bool_)

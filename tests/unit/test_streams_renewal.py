@@ -116,3 +116,17 @@ def test_tiles_are_means():
     assert means.shape == (9, 16)
     assert means[1, 2] == 200
     assert means.sum() == 200
+
+
+def test_lighting_that_changes_is_no_standstill_though_what_is_judged_keeps_still():
+    """Most of the picture always moves, so only a corner is judged; that corner is repeated."""
+
+    def moving(luma: np.ndarray, k: int) -> np.ndarray:
+        luma = luma.copy()
+        luma[60:, :] = np.clip(PLACE[60:].astype(int) + 5 * (k % 2), 0, 255)
+        return luma
+
+    renewal = Renewal()
+    assert not sure(run(renewal, [moving(noisy(k), k) for k in range(30)]))
+    assert renewal.known
+    assert not sure(run(renewal, [moving(PLACE, k) for k in range(40)], 30.0))

@@ -197,3 +197,14 @@ def test_noise_is_no_thing_whatever_the_size(seed, sigma, size):
 def test_options_are_checked():
     with pytest.raises(ValueError, match="positive"):
         StillOptions(settled_s=0)
+
+
+@pytest.mark.parametrize("way", [-1.0, 1.0])
+def test_a_shadow_that_came_slowly_behind_somebody_is_no_thing(way):
+    """The background goes with the light, but not where somebody stands: once they leave, a patch is left."""
+    camera, place, shade = Camera(), (0.42, 0.4, 0.52, 0.7), np.zeros((HEIGHT, WIDTH))
+    camera.show(130.0 + shade, 60)
+    for _ in range(400):
+        shade[:, 90:200] += 0.2 * way
+        camera.show(130.0 + shade, 1, Known(alive=[place]))
+    assert camera.show(130.0 + shade, 60) == ()
