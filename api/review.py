@@ -106,7 +106,7 @@ def _node_notes(config: Config) -> Iterator[str]:
     if config.redis.url is None:
         yield "redis.url is not set: events stay in an embedded server on this machine"
     if not _loopback(config.http.host):
-        yield f"http.host {config.http.host}: whoever reaches port {config.http.port} reads status and events"
+        yield f"http.host {config.http.host}: whoever reaches port {config.http.port} may try to sign in"
     if reason := trouble("h264", config.node.hardware_decode):
         yield f"node.hardware_decode {config.node.hardware_decode}: {reason}; so software decodes here"
 

@@ -1,0 +1,42 @@
+"""From a configuration to what decides who may do what."""
+
+from pathlib import Path
+
+from api.access.accounts import Accounts
+from api.access.gate import Access, Rules
+from api.access.passwords import Passwords
+from api.access.roles import Camera
+from api.access.sessions import Sessions
+from api.access.trail import Trail
+from edge.audit import AuditLog
+from edge.config import Config
+from streams.clock import Clock, SystemClock
+
+_NOWHERE = Path("/nonexistent")
+
+
+def open_access(config: Config, clock: Clock | None = None) -> Access:
+    """What decides for a node; with users, its audit log is opened as well.
+
+    Args:
+        config: of the node.
+        clock: time; the host's unless a test says otherwise.
+
+    Raises:
+        AuditError: the audit log cannot be opened.
+        SigningError: the node's key cannot be had.
+    """
+    clock = clock or SystemClock()
+    data_dir, users = config.node.data_dir, config.access.users
+    cameras = {one.id: Camera(one.id, one.place.grid or config.node.district) for one in config.cameras}
+    rules = Rules(users, config.tls.on, cameras, config.access.unit)
+    trail = Trail(AuditLog(data_dir, clock) if users else None, clock.monotonic)
+    sessions = Sessions(clock.monotonic, config.access.session_idle_s, config.access.session_max_s)
+    return Access(rules, Accounts(data_dir), sessions, trail, clock, Passwords)
+
+
+def unguarded() -> Access:
+    """What decides where nobody is asked: this machine may read, and there is no video."""
+    clock = SystemClock()
+    sessions = Sessions(clock.monotonic, 1800.0, 43_200.0)
+    return Access(Rules(), Accounts(_NOWHERE), sessions, Trail(None, clock.monotonic), clock)
