@@ -131,6 +131,11 @@ class Book(_Kept):
         everything = Grant(Role.ADMIN)
         return any(everything in user.parsed() for user in self.users)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of all users and tokens."""
+        return frozenset(one.name for one in (*self.users, *self.tokens))
+
     def with_user(self, user: User) -> "Book":
         """With that user, in the place of one of that name."""
         return self._checked(users=(*(u for u in self.users if u.name != user.name), user))
@@ -216,8 +221,12 @@ class Accounts:
             self._book, self._seen = self._read(), seen
         return self._book
 
-    def change(self, change: Callable[[Book], Book]) -> Book:
+    def change(self, change: Callable[[Book], Book], record: Callable[[], object] | None = None) -> Book:
         """Change the accounts, one change at a time; on the disk when this returns.
+
+        Args:
+            change: gives the new accounts.
+            record: called when the change makes sense, before it is made; what it raises stops the change.
 
         Raises:
             AccountsError: it makes no sense, or the file cannot be written.
@@ -225,6 +234,8 @@ class Accounts:
         with self._held():
             with _told():
                 book = change(self.book())
+            if record is not None:
+                record()
             try:
                 replace_file(self._path, book.model_dump_json(indent=1).encode())
             except OSError as exc:

@@ -232,6 +232,14 @@ class Access:
         await self._record(who, "login", origin, detail="single sign-on")
         return self.sessions.begin(who)
 
+    async def turned_away(self, origin: str, why: str) -> None:
+        """Record that single sign-on let somebody not in.
+
+        Raises:
+            HTTPException: 503 where that cannot be recorded.
+        """
+        await self._refused(NOBODY, "login", origin, outcome="failed", detail=f"single sign-on: {why}")
+
     def _users_only(self) -> None:
         if not self.rules.users:
             raise HTTPException(404, "Nobody signs in here: access.users is false.")

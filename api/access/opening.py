@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+from fastapi import APIRouter
+
 from api.access.accounts import Accounts
 from api.access.gate import Access, Rules
 from api.access.passwords import Passwords
 from api.access.roles import Camera
 from api.access.sessions import Sessions
 from api.access.trail import Trail
+from api.errors import USAGE, CommandError
 from edge.audit import AuditLog
 from edge.config import Config
 from streams.clock import Clock, SystemClock
@@ -33,6 +36,32 @@ def open_access(config: Config, clock: Clock | None = None) -> Access:
     trail = Trail(AuditLog(data_dir, clock) if users else None, clock.monotonic)
     sessions = Sessions(clock.monotonic, config.access.session_idle_s, config.access.session_max_s)
     return Access(rules, Accounts(data_dir), sessions, trail, clock, Passwords)
+
+
+def open_sign_on(config: Config, clock: Clock | None = None) -> APIRouter | None:
+    """The routes of single sign-on, where it is configured.
+
+    Args:
+        config: of the node.
+        clock: time; the host's unless a test says otherwise.
+
+    Raises:
+        CommandError: the extra is not installed, or a role is none.
+    """
+    settings = config.access.oidc
+    if settings is None:
+        return None
+    try:
+        from api.access import oidc
+    except ImportError:
+        raise CommandError(
+            "access.oidc needs Authlib and httpx, which are not installed: pip install 'sharpeyes[oidc]'",
+            USAGE,
+        ) from None
+    try:
+        return oidc.router(oidc.SingleSignOn(settings, clock or SystemClock()))
+    except ValueError as exc:
+        raise CommandError(f"access.oidc.roles: {exc}", USAGE) from None
 
 
 def unguarded() -> Access:

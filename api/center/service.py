@@ -27,8 +27,9 @@ from api.center.store import Store
 from api.center.stream import DistrictStream
 from api.center.tender import Tender
 from api.center.worker import Tally
+from api.door import GRACE_S, http_server
 from api.guard import names_of
-from api.serve import GRACE_S, SIGNALS, http_server, listen, url_of
+from api.serve import SIGNALS, listen, url_of
 
 log = structlog.get_logger(__name__)
 
