@@ -282,8 +282,14 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 async def _validation_problem(_: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-    return problem(422, "Unprocessable Content", "; ".join(faults))
+    return problem(422, "Unprocessable Content", "; ".join(map(_fault, error.errors())))
+
+
+def _fault(found: dict[str, Any]) -> str:
+    """What is wrong, without what was sent: a key that nobody knows may be a secret in the wrong place."""
+    unknown = found["type"] == "extra_forbidden"
+    place = found["loc"][:-1] if unknown else found["loc"]
+    return f"{'.'.join(map(str, place))}: {'a key is not known here' if unknown else found['msg']}"
 
 
 async def _defect(_: Request, __: Exception) -> Response:
