@@ -102,6 +102,7 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         max_body_size=MAX_BODY,
+        responses={422: PROBLEM | {"description": "What was asked is not understood."}},
     )
     app.state.access = access
     app.add_middleware(Guard, names=names, tls=access.rules.tls)

@@ -12,7 +12,7 @@ from api.access.tokens import page_token
 from api.schemas import Problem
 
 PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
-REFUSED: dict[int | str, dict[str, Any]] = dict.fromkeys((401, 403, 404, 409, 422, 429, 503), PROBLEM)
+REFUSED: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 503), PROBLEM)
 ENTRY = "whoever signs in has not signed in yet; slowed down by address, pages of other sites refused"
 
 
