@@ -25,7 +25,6 @@ PAGE_TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - its name, not a token
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 WRONG = "The name or the password is wrong, or the account is locked for a while."
 """The one answer to every sign-in that fails, so that none tells whether an account exists."""
-_OPEN = Principal("-", (Grant(Role.VIEWER),), "loopback")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -38,12 +37,21 @@ class Rules:
         tls: whether the interface speaks TLS.
         cameras: by id, for scopes.
         unit: the organisation of users for whom none is said.
+        open_role: what this machine may do where nobody is asked.
+        shared_token: one of the configuration, which may do everything; where it is set, nothing is open.
     """
 
     users: bool = False
     tls: bool = False
     cameras: Mapping[str, Camera] = field(default_factory=dict)
     unit: str = ""
+    open_role: Role = Role.VIEWER
+    shared_token: str | None = field(default=None, repr=False)
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody is asked who they are."""
+        return not self.users and self.shared_token is None
 
     @property
     def cookie(self) -> str:
@@ -107,9 +115,11 @@ class Access:
         except AccountsError as exc:
             log.error("the accounts cannot be read", why=str(exc))
             raise HTTPException(503, "The accounts cannot be read; the node's log says why.") from None
-        if not self.rules.users:
-            return _OPEN
-        return NOBODY
+        if not self.rules.open:
+            return NOBODY
+        if request.method not in SAFE_METHODS and is_foreign(request):
+            raise HTTPException(403, "Pages of other sites may not act here.")
+        return Principal("-", (Grant(self.rules.open_role),), "loopback")
 
     def still(self, request: Request, who: Principal) -> bool:
         """Whether somebody who was let in still is who they were: for answers that go on and on."""
@@ -121,6 +131,9 @@ class Access:
 
     def _of_token(self, header: str) -> Principal:
         scheme, _, secret = header.partition(" ")
+        shared = self.rules.shared_token
+        if shared is not None and scheme.lower() == "bearer" and same(secret, shared):
+            return Principal("http.token", (Grant(Role.ADMIN),), "token", self.rules.unit)
         book = self.accounts.book()
         token = book.token(secret.strip(), self._clock.utc()) if scheme.lower() == "bearer" else None
         if token is None:

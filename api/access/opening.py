@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from api.access.accounts import Accounts
 from api.access.gate import Access, Rules
 from api.access.passwords import Passwords
-from api.access.roles import Camera
+from api.access.roles import Camera, Role
 from api.access.sessions import Sessions
 from api.access.trail import Trail
 from api.errors import USAGE, CommandError
@@ -64,8 +64,14 @@ def open_sign_on(config: Config, clock: Clock | None = None) -> APIRouter | None
         raise CommandError(f"access.oidc.roles: {exc}", USAGE) from None
 
 
-def unguarded() -> Access:
-    """What decides where nobody is asked: this machine may read, and there is no video."""
+def unguarded(role: Role = Role.VIEWER, token: str | None = None) -> Access:
+    """What decides where there are no users: this machine may do what `role` may, and there is no video.
+
+    Args:
+        role: of whoever asks.
+        token: who brings it may do everything, and nobody else anything.
+    """
     clock = SystemClock()
     sessions = Sessions(clock.monotonic, 1800.0, 43_200.0)
-    return Access(Rules(), Accounts(_NOWHERE), sessions, Trail(None, clock.monotonic), clock)
+    rules = Rules(open_role=role, shared_token=token)
+    return Access(rules, Accounts(_NOWHERE), sessions, Trail(None, clock.monotonic), clock)

@@ -104,7 +104,7 @@ class Needs:
         return who
 
     def _allowed(self, access: Access, who: Principal, request: Request, camera: str | None) -> bool:
-        if self.loopback and not who.known and (not access.rules.users or is_direct(request)):
+        if self.loopback and not who.known and (access.rules.open or is_direct(request)):
             return True
         if self.permission.recorded and not who.known:
             return False

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
+from api.access.rules import needs
 from api.center import exports, schemas
 from api.center.desk import Desk
 from api.center.model import Case, CaseQuery
@@ -42,7 +43,7 @@ def _whole(desk: Desk, case: Case) -> schemas.WholeCase:
 
 
 def _reading(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/cases", summary="Cases, newest first")
+    @routes.get("/cases", summary="Cases, newest first", dependencies=[needs("cases.read")])
     def cases(page: Annotated[schemas.WantedPage, Query()]) -> schemas.Cases:
         found = desk.store.cases(page.query())
         return schemas.Cases(
@@ -50,12 +51,18 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
             next=found[-1].id if len(found) == page.limit else None,
         )
 
-    @routes.get("/cases/{case_id}", summary="A case with its cameras and history", responses={404: PROBLEM})
+    @routes.get(
+        "/cases/{case_id}",
+        summary="A case with its cameras and history",
+        responses={404: PROBLEM},
+        dependencies=[needs("cases.read")],
+    )
     def case(case_id: CaseId) -> schemas.WholeCase:
         return _whole(desk, desk.store.case(case_id))
 
     @routes.get(
         "/cases/{case_id}/events",
+        dependencies=[needs("cases.read")],
         summary="A case's events, in their nodes' order",
         description="Node after node, by `sequence`, however late and in whatever order they came.",
         responses={404: PROBLEM},
@@ -71,6 +78,7 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
 def _acting(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{case_id}/actions",
+        dependencies=[needs("cases.write")],
         summary="Act on a case",
         description="Legal are the actions that the case names in `legal`. An act names the version that the "
         "actor saw: where somebody else acted meanwhile, the answer is 409 with the version now. Rejecting "
@@ -95,6 +103,7 @@ def _acting(routes: APIRouter, desk: Desk) -> None:
 def _exporting(routes: APIRouter, desk: Desk) -> None:
     @routes.get(
         "/export/cases.csv",
+        dependencies=[needs("cases.export")],
         summary="Cases as a CSV file",
         description="UTF-8 with a mark at its beginning, all cells in quotes. Text that a spreadsheet would "
         "run as a formula begins with an apostrophe.",
@@ -108,6 +117,7 @@ def _exporting(routes: APIRouter, desk: Desk) -> None:
 
     @routes.get(
         "/export/gbt31000.json",
+        dependencies=[needs("cases.export")],
         summary="Cases as records in the style of GB/T 31000",
         description="Field names as implementers of GB/T 31000-2015 use them; code tables are data "
         "(`tables.gbt31000`). Where a table has no code for a value, the value's name stands there.",

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
+from api.access.rules import needs
 from api.center import schemas
 from api.center.desk import Desk
 from api.center.keys import public_key
@@ -27,12 +28,18 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _nodes(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/nodes", tags=["nodes"], summary="Nodes that are known or were heard")
+    @routes.get(
+        "/nodes",
+        tags=["nodes"],
+        summary="Nodes that are known or were heard",
+        dependencies=[needs("cases.read")],
+    )
     def nodes() -> list[schemas.Node]:
         return _known(desk)
 
     @routes.post(
         "/nodes/{node_id}/keys",
+        dependencies=[needs("nodes.write")],
         tags=["nodes"],
         status_code=201,
         summary="Admit a node's key",
@@ -49,6 +56,7 @@ def _nodes(routes: APIRouter, desk: Desk) -> None:
 
     @routes.post(
         "/nodes/{node_id}/keys/{key_id}/revocation",
+        dependencies=[needs("nodes.write")],
         tags=["nodes"],
         summary="Revoke a node's key",
         responses={404: PROBLEM},
@@ -90,7 +98,12 @@ def _key(key: Key) -> schemas.Key:
 
 
 def _tables(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/regions", tags=["tables"], summary="District, streets, communities, grids")
+    @routes.get(
+        "/regions",
+        tags=["tables"],
+        summary="District, streets, communities, grids",
+        dependencies=[needs("cases.read")],
+    )
     def regions() -> list[schemas.Region]:
         return [
             schemas.Region(
@@ -102,16 +115,24 @@ def _tables(routes: APIRouter, desk: Desk) -> None:
             for region in desk.regions.regions
         ]
 
-    @routes.get("/triage", tags=["tables"], summary="Who handles what, and by when")
+    @routes.get(
+        "/triage",
+        tags=["tables"],
+        summary="Who handles what, and by when",
+        dependencies=[needs("cases.read")],
+    )
     def triage() -> schemas.Triage:
         return _triage(desk)
 
-    @routes.get("/surge", tags=["surge"], summary="The profile that holds now")
+    @routes.get(
+        "/surge", tags=["surge"], summary="The profile that holds now", dependencies=[needs("cases.read")]
+    )
     def profile() -> schemas.Surge:
         return schemas.Surge(profile=SURGE if desk.store.in_surge() else USUAL)
 
     @routes.post(
         "/surge",
+        dependencies=[needs("nodes.write")],
         tags=["surge"],
         summary="Switch between the usual profile and that for surges (平战结合)",
         description="The nodes of the district are told to use the thresholds of that profile, and deadlines "
