@@ -7,12 +7,14 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from api import terminal
 from api.guard import names_of
+from edge.access_config import HttpConfig, TlsConfig
 from edge.config import Config
 from edge.errors import EdgeError
 from streams.clock import Clock, SystemClock
@@ -47,13 +49,19 @@ class Shown:
     context: ssl.SSLContext
 
     @classmethod
-    def open(cls, config: Config, clock: Clock) -> "Shown":
-        """Of a node whose configuration has TLS.
+    def open(cls, tls: TlsConfig, http: HttpConfig, data_dir: Path, clock: Clock) -> "Shown":
+        """Of a node or centre whose configuration has TLS.
+
+        Args:
+            tls: its section.
+            http: that of the interface, for the names of a certificate that is made.
+            data_dir: where that lies.
+            clock: wall time.
 
         Raises:
             CertificateError: there is none that can be used.
         """
-        find = _finder(config, clock)
+        find = _finder(tls, http, data_dir, clock)
         certificate = find()
         log.info(
             "TLS", sha256=certificate.fingerprint, expires=certificate.expires.date().isoformat(),
@@ -111,16 +119,19 @@ def open_node_door(node: "NodeView", config: Config, url: str) -> Door:
         CommandError: the extra for single sign-on is not installed.
         SigningError: the node's key cannot be had.
     """
+    from api.access.gate import Rules
     from api.access.opening import open_access, open_sign_on
+    from api.access.roles import Camera
     from api.node import create_app
 
     clock = SystemClock()
-    shown = Shown.open(config, clock) if config.tls.on else None
-    access = open_access(config, clock)
+    shown = Shown.open(config.tls, config.http, config.node.data_dir, clock) if config.tls.on else None
+    cameras = {one.id: Camera(one.id, one.place.grid or config.node.district) for one in config.cameras}
+    rules = Rules(config.access.users, config.tls.on, cameras, config.access.unit)
+    access = open_access(config.access, config.node.data_dir, rules, clock)
     if (secret := access.setup_link()) is not None:
-        show_setup_link(page_of(config, url), secret)
-    names = sorted(names_of(config.http.host) | {name.lower() for name in config.http.names})
-    app = create_app(node, names, access, open_sign_on(config, clock))
+        show_setup_link(page_of(config.http, config.tls, url), secret)
+    app = create_app(node, host_names(config.http), access, open_sign_on(config.access, clock))
     return Door(http_server(app, shown.context if shown else None), shown)
 
 
@@ -135,33 +146,39 @@ def show_setup_link(base: str, secret: str) -> None:
     terminal.err.print(f"  {base}set-up#{secret}", markup=False)
 
 
-def page_of(config: Config, url: str | None = None) -> str:
+def host_names(http: HttpConfig) -> list[str]:
+    """Host names that the interface answers under, besides IP addresses."""
+    return sorted(names_of(http.host) | {name.lower() for name in http.names})
+
+
+def page_of(http: HttpConfig, tls: TlsConfig, url: str | None = None) -> str:
     """The page's address, under the first name that the configuration gives it.
 
     Args:
-        config: of the node.
-        url: of the page, as a browser on this machine finds it; None where the node does not run here.
+        http: section of the interface.
+        tls: that of its certificate.
+        url: of the page, as a browser on this machine finds it; None where it is not being served here.
     """
-    names = (*config.http.names, config.http.host)
-    if url is not None and not config.http.names:
+    names = (*http.names, http.host)
+    if url is not None and not http.names:
         return url
-    port = config.http.port if url is None else int(url.rstrip("/").rpartition(":")[2])
+    port = http.port if url is None else int(url.rstrip("/").rpartition(":")[2])
     name = f"[{names[0]}]" if ":" in names[0] else names[0]
-    return f"http{'s' if config.tls.on else ''}://{name}:{port}/"
+    return f"http{'s' if tls.on else ''}://{name}:{port}/"
 
 
-def _finder(config: Config, clock: Clock) -> "Callable[[], Certificate]":
+def _finder(tls: TlsConfig, http: HttpConfig, data_dir: Path, clock: Clock) -> "Callable[[], Certificate]":
     from edge.certificate import own_certificate, read_certificate
 
-    chain, key = config.tls.certificate, config.tls.key
+    chain, key = tls.certificate, tls.key
     if chain is not None and key is not None:
         return lambda: read_certificate(chain, key)
-    return lambda: own_certificate(config.node.data_dir, certificate_names(config), clock)
+    return lambda: own_certificate(data_dir, certificate_names(http), clock)
 
 
-def certificate_names(config: Config) -> frozenset[str]:
-    """Host names and addresses that a certificate of the node's own is for."""
-    names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), config.http.host, *config.http.names}
+def certificate_names(http: HttpConfig) -> frozenset[str]:
+    """Host names and addresses that a certificate that is made is for."""
+    names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), http.host, *http.names}
     return frozenset(name.lower() for name in names if _is_specific(name))
 
 

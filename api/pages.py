@@ -36,6 +36,18 @@ def mount(app: FastAPI) -> None:
     _add(app, "/openapi.json", description)
 
 
+_PARTS = ("sign-in.js", "words.js", "style.css", "icon.svg")
+DOOR = ("/sign-in", "/set-up", *(f"/console/{name}" for name in _PARTS))
+"""The pages with which somebody signs in, where nothing else of these is shown."""
+
+
+def mount_door(app: FastAPI) -> None:
+    """Let `app` serve the pages with which somebody signs in, and no others."""
+    for path in DOOR:
+        name, content_type = FILES[path]
+        _add(app, path, _page((files("api") / "console" / name).read_bytes(), content_type))
+
+
 def _add(app: FastAPI, path: str, answer: Callable[[], Awaitable[Response]]) -> None:
     app.add_api_route(
         path,

@@ -3,13 +3,13 @@
 import getpass
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from api.access.accounts import Accounts, Book, User, new_machine, new_setup, new_user
 from api.access.passwords import Passwords, check_choice
 from api.errors import USAGE, CommandError
 from edge.audit import AuditLog
 from edge.audit_chain import Act, plain
-from edge.config import Config
 from streams.clock import Clock, SystemClock
 
 
@@ -23,10 +23,11 @@ def command_user() -> str:
 
 
 class Keeper:
-    """Changes the accounts of a node.
+    """Changes the accounts of a node or centre.
 
     Args:
-        config: of the node.
+        data_dir: where accounts, keys and audit log lie.
+        unit: the organisation, for the audit log.
         clock: wall time; the host's unless a test says otherwise.
         passwords: how they are hashed; as the node does where None.
 
@@ -35,13 +36,13 @@ class Keeper:
     """
 
     def __init__(
-        self, config: Config, clock: Clock | None = None, passwords: Passwords | None = None
+        self, data_dir: Path, unit: str = "", clock: Clock | None = None, passwords: Passwords | None = None
     ) -> None:
         self._clock = clock or SystemClock()
         self._passwords = passwords
-        self._unit = config.access.unit
-        self._log = AuditLog(config.node.data_dir, self._clock)
-        self.accounts = Accounts(config.node.data_dir)
+        self._unit = unit
+        self._log = AuditLog(data_dir, self._clock)
+        self.accounts = Accounts(data_dir)
 
     def add_user(self, name: str, grants: tuple[str, ...], password: str, unit: str = "") -> None:
         """Add a user, or replace one, whose sessions end.

@@ -7,48 +7,46 @@ from fastapi import APIRouter
 from api.access.accounts import Accounts
 from api.access.gate import Access, Rules
 from api.access.passwords import Passwords
-from api.access.roles import Camera, Role
+from api.access.roles import Role
 from api.access.sessions import Sessions
 from api.access.trail import Trail
 from api.errors import USAGE, CommandError
+from edge.access_config import AccessConfig
 from edge.audit import AuditLog
-from edge.config import Config
 from streams.clock import Clock, SystemClock
 
 _NOWHERE = Path("/nonexistent")
 
 
-def open_access(config: Config, clock: Clock | None = None) -> Access:
-    """What decides for a node; with users, its audit log is opened as well.
+def open_access(settings: AccessConfig, data_dir: Path, rules: Rules, clock: Clock) -> Access:
+    """What decides for a node or a centre; with users, its audit log is opened as well.
 
     Args:
-        config: of the node.
-        clock: time; the host's unless a test says otherwise.
+        settings: the configuration's section.
+        data_dir: where accounts, keys and audit log lie.
+        rules: what else of the configuration decides.
+        clock: time.
 
     Raises:
         AuditError: the audit log cannot be opened.
-        SigningError: the node's key cannot be had.
+        SigningError: the key that signs it cannot be had.
     """
-    clock = clock or SystemClock()
-    data_dir, users = config.node.data_dir, config.access.users
-    cameras = {one.id: Camera(one.id, one.place.grid or config.node.district) for one in config.cameras}
-    rules = Rules(users, config.tls.on, cameras, config.access.unit)
-    trail = Trail(AuditLog(data_dir, clock) if users else None, clock.monotonic)
-    sessions = Sessions(clock.monotonic, config.access.session_idle_s, config.access.session_max_s)
+    trail = Trail(AuditLog(data_dir, clock) if rules.users else None, clock.monotonic)
+    sessions = Sessions(clock.monotonic, settings.session_idle_s, settings.session_max_s)
     return Access(rules, Accounts(data_dir), sessions, trail, clock, Passwords)
 
 
-def open_sign_on(config: Config, clock: Clock | None = None) -> APIRouter | None:
+def open_sign_on(access: AccessConfig, clock: Clock) -> APIRouter | None:
     """The routes of single sign-on, where it is configured.
 
     Args:
-        config: of the node.
-        clock: time; the host's unless a test says otherwise.
+        access: the configuration's section.
+        clock: time.
 
     Raises:
         CommandError: the extra is not installed, or a role is none.
     """
-    settings = config.access.oidc
+    settings = access.oidc
     if settings is None:
         return None
     try:
@@ -59,7 +57,7 @@ def open_sign_on(config: Config, clock: Clock | None = None) -> APIRouter | None
             USAGE,
         ) from None
     try:
-        return oidc.router(oidc.SingleSignOn(settings, clock or SystemClock()))
+        return oidc.router(oidc.SingleSignOn(settings, clock))
     except ValueError as exc:
         raise CommandError(f"access.oidc.roles: {exc}", USAGE) from None
 

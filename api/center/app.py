@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
 
+from api import pages
+from api.access import routes as access_routes
 from api.access.gate import Access
 from api.access.opening import unguarded
 from api.access.roles import Role
@@ -31,13 +33,19 @@ MAX_BODY = 64 * 1024
 RETRY = {"Retry-After": "5"}
 
 
-def create_app(desk: Desk, names: Sequence[str] = ("localhost",), access: Access | None = None) -> FastAPI:
+def create_app(
+    desk: Desk,
+    names: Sequence[str] = ("localhost",),
+    access: Access | None = None,
+    signing_in: APIRouter | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
         desk: what it works with.
         names: host names that it answers under, besides IP addresses.
         access: who may do what; None: whoever brings the desk's token, or this machine where there is none.
+        signing_in: routes of single sign-on, where that is configured.
 
     Raises:
         UnruledError: a route says not who may use it.
@@ -68,6 +76,11 @@ def create_app(desk: Desk, names: Sequence[str] = ("localhost",), access: Access
     # where probes and scrapers look by custom
     app.include_router(health, include_in_schema=False)
     app.include_router(routes_state.scrape(desk), include_in_schema=False)
+    if app.state.access.rules.users:
+        app.include_router(access_routes.router(oidc=signing_in is not None))
+        pages.mount_door(app)
+    if signing_in is not None:
+        app.include_router(signing_in)
     _describe(app)
     check_rules(app)
     return app

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from edge.audit_chain import Entry
 
 audit = typer.Typer(
-    help="Check and export a node's audit log: who saw or did what, why, and when.", no_args_is_help=True
+    help="Check and export the audit log of a node or centre: who did what, why, when.",
+    no_args_is_help=True,
 )
 
 ConfigFile = Annotated[Path, typer.Argument(help="Configuration file (YAML).", metavar="CONFIG")]
@@ -46,10 +47,10 @@ def verify(
     ] = None,
 ) -> None:
     """Check every entry, hash and signature; exit code 1 and the first broken entry if one is wrong."""
+    from api.premises import load_premises
     from edge.audit import lines_of, verify_log
-    from edge.load import load_config
 
-    data_dir = load_config(config).node.data_dir
+    data_dir = load_premises(config).data_dir
     verdict = verify_log(data_dir)
     if verdict.fault:
         raise CommandError(f"the audit log is right up to entry {verdict.head.seq}; {verdict.fault}", FAILURE)
@@ -94,20 +95,20 @@ def export(
 ) -> None:
     """Print the entries of some days as CSV, or as JSON lines with hashes and signatures; recorded itself."""
     from api.access.keeping import command_user
+    from api.premises import load_premises
     from edge.audit import AuditLog, entries_between
     from edge.audit_chain import Act
-    from edge.load import load_config
     from streams.clock import SystemClock
 
-    loaded = load_config(config)
+    loaded = load_premises(config)
     since = _midnight((from_ or datetime(1970, 1, 1, tzinfo=UTC)).date())
     until = _midnight((to or datetime(9998, 12, 31, tzinfo=UTC)).date()) + timedelta(days=1)
     if since >= until:
         raise CommandError("--from must not be after --to", USAGE)
     told = f"{since:%Y-%m-%d} to {until - timedelta(days=1):%Y-%m-%d}, {format_}"
     act = Act(command_user(), "audit.export", role="command", unit=loaded.access.unit, detail=told)
-    AuditLog(loaded.node.data_dir, SystemClock()).append(act)
-    entries = entries_between(loaded.node.data_dir, since, until)
+    AuditLog(loaded.data_dir, SystemClock()).append(act)
+    entries = entries_between(loaded.data_dir, since, until)
     if format_ == "jsonl":
         for line, _ in entries:
             sys.stdout.write(line.decode() + "\n")
@@ -151,12 +152,12 @@ def restart(
 ) -> None:
     """Put a log that is not whole aside, unchanged, and begin a new one that says so."""
     from api.access.keeping import command_user
+    from api.premises import load_premises
     from edge.audit import restart_log
     from edge.audit_chain import is_plain
-    from edge.load import load_config
     from streams.clock import SystemClock
 
     if not 10 <= len(why) <= 500 or not is_plain(why):
         raise CommandError("--why has 10 to 500 characters on one line", USAGE)
-    aside = restart_log(load_config(config).node.data_dir, SystemClock(), command_user(), why)
+    aside = restart_log(load_premises(config).data_dir, SystemClock(), command_user(), why)
     terminal.out.print(f"a new audit log begins; the old one lies in {aside}", markup=False)

@@ -12,7 +12,7 @@ from api.errors import USAGE, CommandError
 if TYPE_CHECKING:
     from api.access.keeping import Keeper
 
-users = typer.Typer(help="Add, list and remove users and machine tokens of a node.", no_args_is_help=True)
+users = typer.Typer(help="Add, list and remove users and tokens of a node or centre.", no_args_is_help=True)
 
 ConfigFile = Annotated[Path, typer.Argument(help="Configuration file (YAML).", metavar="CONFIG")]
 Name = Annotated[str, typer.Argument(help="Name of the user or token.", metavar="NAME")]
@@ -129,20 +129,20 @@ def token(
 def setup(config: ConfigFile) -> None:
     """Print a new one-time link for the first admin; the one before holds no more."""
     from api.door import page_of, show_setup_link
-    from edge.load import load_config
+    from api.premises import load_premises
 
-    keeper = _keeper(config)
-    show_setup_link(page_of(load_config(config)), keeper.new_setup_link())
+    home = load_premises(config)
+    show_setup_link(page_of(home.http, home.tls), _keeper(config).new_setup_link())
 
 
 def _keeper(config: Path) -> "Keeper":
     from api.access.keeping import Keeper
-    from edge.load import load_config
+    from api.premises import load_premises
 
-    loaded = load_config(config)
-    if not loaded.access.users:
-        terminal.warn("access.users is false: the node asks nobody who they are, until that is true")
-    return Keeper(loaded)
+    home = load_premises(config)
+    if not home.access.users:
+        terminal.warn("access.users is false: nobody is asked who they are, until that is true")
+    return Keeper(home.data_dir, home.access.unit)
 
 
 def _grants(roles: list[str] | None, scopes: list[str] | None) -> tuple[str, ...]:

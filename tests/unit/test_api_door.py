@@ -171,7 +171,7 @@ async def test_a_replaced_certificate_is_shown_without_a_restart(tmp_path: Path)
     key.write_bytes(ours.key.read_bytes())
     key.chmod(0o600)
     made = config(tmp_path, tls={"certificate": str(chain), "key": str(key)})
-    shown = Shown.open(made, SystemClock())
+    shown = Shown.open(made.tls, made.http, tmp_path, SystemClock())
     assert shown.certificate.fingerprint == ours.fingerprint
     assert not shown.refresh()
     chain.write_bytes(theirs.chain.with_name("certificate.pem").read_bytes())
@@ -194,11 +194,12 @@ async def test_names_of_a_certificate(tmp_path: Path, monkeypatch: pytest.Monkey
         tmp_path, http={"host": OPEN, "names": ["Node-1.example", "192.0.2.7"]}, tls={"generate": True},
         access={"users": True},
     )  # fmt: skip
-    assert certificate_names(made) == {"localhost", "127.0.0.1", "::1", "node-1.example", "192.0.2.7"}
-    assert page_of(made) == "https://Node-1.example:8080/"
-    assert page_of(made, "https://127.0.0.1:4711/") == "https://Node-1.example:4711/"
-    assert page_of(config(tmp_path, http={"host": "::1", "port": 80})) == "http://[::1]:80/"
-    assert page_of(config(tmp_path), "http://127.0.0.1:5/") == "http://127.0.0.1:5/"
+    assert certificate_names(made.http) == {"localhost", "127.0.0.1", "::1", "node-1.example", "192.0.2.7"}
+    assert page_of(made.http, made.tls) == "https://Node-1.example:8080/"
+    assert page_of(made.http, made.tls, "https://127.0.0.1:4711/") == "https://Node-1.example:4711/"
+    plain = config(tmp_path, http={"host": "::1", "port": 80})
+    assert page_of(plain.http, plain.tls) == "http://[::1]:80/"
+    assert page_of(plain.http, plain.tls, "http://127.0.0.1:5/") == "http://127.0.0.1:5/"
 
 
 async def test_health_knows_what_it_is_asked(tmp_path: Path) -> None:
@@ -220,10 +221,10 @@ async def test_single_sign_on_without_its_extra_names_the_cure(
     }  # fmt: skip
     made = config(tmp_path, access={"users": True, "oidc": oidc})
     with pytest.raises(CommandError, match="no role 'operatr'"):
-        open_sign_on(made)
+        open_sign_on(made.access, SystemClock())
     monkeypatch.setitem(sys.modules, "api.access.oidc", None)
     monkeypatch.delattr(access, "oidc")
     with pytest.raises(CommandError, match=r"sharpeyes\[oidc\]"):
-        open_sign_on(made)
-    assert open_sign_on(config(tmp_path)) is None
+        open_sign_on(made.access, SystemClock())
+    assert open_sign_on(config(tmp_path).access, SystemClock()) is None
     assert door.LOOK_S < 86_400
