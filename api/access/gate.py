@@ -3,7 +3,9 @@
 import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -11,7 +13,7 @@ from fastapi import HTTPException, Request
 
 from api.access.accounts import Accounts, AccountsError, Book, new_setup, new_user
 from api.access.lockout import Lockout, Rate, address_key
-from api.access.passwords import BusyError, Passwords, check_choice
+from api.access.passwords import Passwords, check_choice
 from api.access.roles import NOBODY, Camera, Grant, Principal, Role
 from api.access.sessions import Session, Sessions
 from api.access.tokens import digest_of, page_token, same
@@ -20,9 +22,12 @@ from edge.audit_chain import AuditError
 from streams.clock import Clock
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 PAGE_TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - its name, not a token
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+MOST_WAITING = 8
+"""Passwords that are checked or wait for it; one takes some hundredths of a second."""
 WRONG = "The name or the password is wrong, or the account is locked for a while."
 """The one answer to every sign-in that fails, so that none tells whether an account exists."""
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -85,6 +90,8 @@ class Access:
         self._make_passwords = passwords
         self._passwords: Passwords | None = None
         self._making = asyncio.Lock()
+        self._worker = ThreadPoolExecutor(1, "passwords")
+        self._waiting = 0
         self._lockout = Lockout(clock.monotonic)
         self.rate = Rate(clock.monotonic)
         """Tries of addresses to sign in, whichever way."""
@@ -195,7 +202,7 @@ class Access:
             )
         try:
             check_choice(password, name)
-            hashed = await asyncio.to_thread((await self._hasher()).hash, password)
+            hashed = await self._aside((await self._hasher()).hash, password)
             user = new_user(name, hashed, (str(Role.ADMIN),), unit)
         except (ValueError, AccountsError) as exc:
             raise HTTPException(422, str(exc)) from None
@@ -263,16 +270,23 @@ class Access:
         return setup is not None and fits and self._clock.utc() < setup.expires
 
     async def _checked(self, password: str, kept: str | None) -> bool:
+        if self._waiting >= MOST_WAITING:
+            raise HTTPException(503, "Too many are signing in at once.", {"Retry-After": "2"})
+        self._waiting += 1
         try:
-            return await asyncio.to_thread((await self._hasher()).check, password, kept)
-        except BusyError:
-            raise HTTPException(503, "Too many are signing in at once.", {"Retry-After": "2"}) from None
+            return await self._aside((await self._hasher()).check, password, kept)
+        finally:
+            self._waiting -= 1
 
     async def _hasher(self) -> Passwords:
         async with self._making:
             if self._passwords is None:
-                self._passwords = await asyncio.to_thread(self._make_passwords)
+                self._passwords = await self._aside(self._make_passwords)
             return self._passwords
+
+    async def _aside(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do slow work in a thread of its own: whoever floods the sign-in holds up nothing else."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work, *arguments)
 
     def _book(self) -> Book:
         try:

@@ -1,16 +1,11 @@
 """Passwords: argon2id, and the same cost whether or not an account exists. The only door to argon2."""
 
-import threading
 import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 SHORTEST, LONGEST = 12, 128
-
-
-class BusyError(Exception):
-    """Too many passwords are being checked at once."""
 
 
 def check_choice(password: str, name: str) -> None:
@@ -34,14 +29,10 @@ class Passwords:
 
     Args:
         hasher: its cost; the library's default is that of RFC 9106 for small machines: 64 MiB, 3 passes.
-        at_once: how many may be checked at the same time, and
-        waiting: how many may wait for that.
     """
 
-    def __init__(self, hasher: PasswordHasher | None = None, at_once: int = 1, waiting: int = 16) -> None:
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._turn = threading.Semaphore(at_once)
-        self._room = threading.Semaphore(at_once + waiting)
         # what a name without an account is checked against
         self._nobody = self._hasher.hash("nobody's password, checked for its cost")
 
@@ -50,23 +41,9 @@ class Passwords:
         return self._hasher.hash(_normal(password))
 
     def check(self, password: str, kept: str | None) -> bool:
-        """Whether it is the password that `kept` is of; False at the same cost where `kept` is None.
-
-        Raises:
-            BusyError: too many are being checked.
-        """
-        if not self._room.acquire(blocking=False):
-            raise BusyError
-        try:
-            with self._turn:
-                right = self._verified(kept or self._nobody, _normal(password[: LONGEST + 1]))
-        finally:
-            self._room.release()
+        """Whether it is the password that `kept` is of; False at the same cost where `kept` is None."""
+        right = self._verified(kept or self._nobody, _normal(password[: LONGEST + 1]))
         return right and kept is not None
-
-    def outdated(self, kept: str) -> bool:
-        """Whether a hash was made at another cost than today's."""
-        return self._hasher.check_needs_rehash(kept)
 
     def _verified(self, kept: str, password: str) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from api.access.lockout import Rate
 from api.access.roles import Principal
@@ -24,6 +25,8 @@ class Trail:
         self._log = log
         self._rate = Rate(now, REFUSALS, REFUSALS_PER_S)
         self._untold = 0
+        # one writes at a time anyway: whoever waits for the disk holds up nothing else
+        self._worker = ThreadPoolExecutor(1, "audit")
 
     async def record(self, who: Principal, what: str, origin: str = "", **more: str) -> None:
         """Write an entry; it is on the disk when this returns, and only then may happen what it tells of.
@@ -45,7 +48,7 @@ class Trail:
             plain(who.name, 80), what, unit=plain(who.unit, 100), role=plain(who.roles, 80),
             origin=plain(origin, 64), **told,
         )  # fmt: skip
-        await asyncio.to_thread(self._log.append, act)
+        await asyncio.get_running_loop().run_in_executor(self._worker, self._log.append, act)
 
     async def refusal(self, who: Principal, what: str, origin: str = "", **more: str) -> None:
         """Write that something was refused or failed, unless too many were; see `record`.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
+from api.access.roles import Principal
 from api.access.rules import needs
 from api.center import exports, schemas
 from api.center.desk import Desk
@@ -32,6 +33,11 @@ def router(desk: Desk) -> APIRouter:
     _acting(routes, desk)
     _exporting(routes, desk)
     return routes
+
+
+def actor(asking: Principal, said: str) -> str:
+    """Who acts: whoever has signed in, or whom a program says that it acts for."""
+    return asking.name if asking.way == "session" else said
 
 
 def _whole(desk: Desk, case: Case) -> schemas.WholeCase:
@@ -78,7 +84,6 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
 def _acting(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
         "/cases/{case_id}/actions",
-        dependencies=[needs("cases.write")],
         summary="Act on a case",
         description="Legal are the actions that the case names in `legal`. An act names the version that the "
         "actor saw: where somebody else acted meanwhile, the answer is 409 with the version now. Rejecting "
@@ -93,9 +98,11 @@ def _acting(routes: APIRouter, desk: Desk) -> None:
             422: PROBLEM | {"description": "Not legal for the case as it stands, or not well-formed."},
         },
     )
-    def act(case_id: CaseId, acting: schemas.Acting) -> schemas.WholeCase:
+    def act(
+        case_id: CaseId, acting: schemas.Acting, asking: Annotated[Principal, needs("cases.write")]
+    ) -> schemas.WholeCase:
         case = desk.store.act(
-            case_id, acting.version, acting.action, acting.who, acting.why, cause=acting.cause
+            case_id, acting.version, acting.action, actor(asking, acting.who), acting.why, cause=acting.cause
         )
         return _whole(desk, case)
 

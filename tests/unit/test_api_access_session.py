@@ -1,7 +1,10 @@
 """Signing in and out: cookies, replay, pages of other sites, guessing, and the first admin's link."""
 
+import asyncio
 import string
+import threading
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.access import lockout, sessions
-from api.access.gate import WRONG
+from api.access import accounts, lockout, sessions
+from api.access.gate import MOST_WAITING, WRONG
 from api.access.lockout import FIRST_LOCK_S, FREE_TRIES, LONGEST_LOCK_S, MOST, Lockout, Rate
-from api.access.passwords import BusyError, Passwords, check_choice, quick
+from api.access.passwords import Passwords, check_choice, quick
 from api.access.roles import Grant, Principal, Role
 from api.access.sessions import MOST_OF_ONE, Sessions
 from api.access.tokens import PREFIX, digest_of, new_token, same
@@ -453,8 +456,6 @@ async def test_passwords_are_argon2id_of_a_cost_that_hurts() -> None:
     assert not cheap.check(PASSWORD, None)
     assert not cheap.check(PASSWORD, "no hash")
     assert not cheap.check("\ud800", cheap.hash(PASSWORD))
-    with pytest.raises(BusyError):
-        Passwords(cheap._hasher, at_once=0, waiting=0).check(PASSWORD, None)
 
 
 async def test_tokens_are_of_256_random_bits() -> None:
@@ -462,3 +463,43 @@ async def test_tokens_are_of_256_random_bits() -> None:
     assert new_token() != new_token()
     assert same("ä\ud800", "ä\ud800")
     assert not same("a", "b")
+
+
+async def test_a_crowd_at_the_door_is_told_to_come_again(
+    app: FastAPI, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    real = house.passwords._verified
+
+    def slow(kept: str, password: str) -> bool:
+        assert go_on.wait(20)
+        return real(kept, password)
+
+    house.user("li")
+    monkeypatch.setattr(house.passwords, "_verified", slow)
+    async with AsyncExitStack() as stack:
+        crowd = [
+            await stack.enter_async_context(client(app, address=f"192.0.2.{number}"))
+            for number in range(MOST_WAITING + 1)
+        ]
+        trying = [asyncio.create_task(sign_in(one, "li")) for one in crowd]
+        done, _ = await asyncio.wait(trying, return_when=asyncio.FIRST_COMPLETED)
+        (refused,) = done
+        assert refused.result().status_code == 503
+        assert (await crowd[0].get("/healthz")).status_code == 200
+        go_on.set()
+        assert sorted(answer.status_code for answer in await asyncio.gather(*trying)) == [204] * 8 + [503]
+
+
+async def test_every_token_is_looked_at_whichever_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: neither place nor likeness of a token shows in the work."""
+    secrets = [house.token("viewer", name=f"machine-{number}") for number in range(5)]
+    compared: list[str] = []
+    monkeypatch.setattr(accounts, "same", lambda one, other: compared.append(one) or same(one, other))
+    book, now = house.accounts.book(), house.clock.utc()
+    for secret in (secrets[0], secrets[4], secrets[2][:-1] + "x", "", "x" * 10_000):
+        compared.clear()
+        book.token(secret, now)
+        assert len(compared) == 5

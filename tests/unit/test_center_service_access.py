@@ -8,12 +8,13 @@ import pytest
 from fastapi import FastAPI
 
 from api.access.gate import Access, Rules
-from api.access.roles import MAY, Role
+from api.access.roles import MAY, Principal, Role
 from api.access.rules import Needs, Public, rules_of
 from api.center import service
 from api.center.app import create_app
 from api.center.config import load_center
 from api.center.desk import Desk
+from api.center.routes_cases import actor
 from api.premises import load_premises
 from edge.errors import ConfigError
 from tests.support.access import House, sign_in
@@ -97,6 +98,12 @@ async def test_the_configured_token_goes_on_beside_users(house: House) -> None:
     async with client(create_app(empty_desk(token))) as http:
         assert (await http.get("/sign-in")).status_code == 404
         assert token not in repr(guarded(house, token).state.access.rules)
+
+
+async def test_who_has_signed_in_acts_under_his_own_name() -> None:
+    assert actor(Principal("li", way="session"), "somebody else") == "li"
+    assert actor(Principal("console", way="token"), "li") == "li"
+    assert actor(Principal("-", way="loopback"), "li") == "li"
 
 
 async def test_a_centre_with_users_makes_its_certificate_and_prints_a_link(
