@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 import socket
 import ssl
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from api.access.gate import Access
     from api.node import NodeView
     from edge.certificate import Certificate
 
@@ -115,7 +117,6 @@ def open_node_door(node: "NodeView", config: Config, url: str) -> Door:
     Raises:
         CertificateError: TLS is configured and there is no certificate that can be used.
         AuditError: users are configured and the audit log cannot be opened.
-        AccountsError: the accounts cannot be read.
         CommandError: the extra for single sign-on is not installed.
         SigningError: the node's key cannot be had.
     """
@@ -129,10 +130,39 @@ def open_node_door(node: "NodeView", config: Config, url: str) -> Door:
     cameras = {one.id: Camera(one.id, one.place.grid or config.node.district) for one in config.cameras}
     rules = Rules(config.access.users, config.tls.on, cameras, config.access.unit)
     access = open_access(config.access, config.node.data_dir, rules, clock)
-    if (secret := access.setup_link()) is not None:
-        show_setup_link(page_of(config.http, config.tls, url), secret)
+    invite(access, page_of(config.http, config.tls, url))
+    if config.access.users:
+        record_start(config, clock)
     app = create_app(node, host_names(config.http), access, open_sign_on(config.access, clock))
     return Door(http_server(app, shown.context if shown else None), shown)
+
+
+def invite(access: "Access", page: str) -> None:
+    """Print the one-time link where nobody administers this yet; what cannot be read or written is told.
+
+    Whoever watches cameras goes on watching: that nobody can sign in is no reason to be blind.
+    """
+    try:
+        secret = access.setup_link()
+    except EdgeError as exc:
+        log.error("nobody can sign in", why=str(exc))
+        return
+    if secret is not None:
+        show_setup_link(page, secret)
+
+
+def record_start(config: Config, clock: Clock) -> None:
+    """Record with which configuration a node starts, so that a changed one shows; without its secrets."""
+    from edge.audit import AuditLog
+    from edge.audit_chain import Act
+
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    told = f"configuration sha256 {digest}"
+    act = Act(f"node:{config.node.id}", "node.start", unit=config.access.unit, role="node", detail=told)
+    try:
+        AuditLog(config.node.data_dir, clock).append(act)
+    except EdgeError as exc:
+        log.error("the audit log cannot be written: nobody can sign in, and nobody sees video", why=str(exc))
 
 
 def show_setup_link(base: str, secret: str) -> None:

@@ -30,7 +30,7 @@ from api.center.store import Store
 from api.center.stream import DistrictStream
 from api.center.tender import Tender
 from api.center.worker import Tally
-from api.door import GRACE_S, Door, Shown, host_names, http_server, page_of, show_setup_link
+from api.door import GRACE_S, Door, Shown, host_names, http_server, invite, page_of
 from api.serve import SIGNALS, listen, url_of
 from streams.clock import SystemClock
 
@@ -98,8 +98,7 @@ def _door(config: CenterConfig, desk: Desk, url: str) -> Door:
         shared_token=desk.token,
     )
     access = open_access(config.access, data_dir, rules, clock)
-    if (secret := access.setup_link()) is not None:
-        show_setup_link(page_of(config.http, config.tls, url), secret)
+    invite(access, page_of(config.http, config.tls, url))
     app = create_app(desk, host_names(config.http), access, open_sign_on(config.access, clock))
     return Door(http_server(app, shown.context if shown else None), shown)
 

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from api import access, door, serve
 from api.access.opening import open_sign_on
 from api.cli import app as commands
 from api.commands import health as health_command
-from api.door import Door, Shown, certificate_names, page_of
+from api.door import Door, Shown, certificate_names, open_node_door, page_of
 from api.errors import CommandError
+from edge.audit import entries_between
 from edge.certificate import own_certificate
 from edge.config import Config
 from streams.clock import SystemClock
@@ -228,3 +230,32 @@ async def test_single_sign_on_without_its_extra_names_the_cure(
         open_sign_on(made.access, SystemClock())
     assert open_sign_on(config(tmp_path).access, SystemClock()) is None
     assert door.LOOK_S < 86_400
+
+
+async def test_a_start_is_recorded_with_its_configuration(tmp_path: Path) -> None:
+    always = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    made = config(tmp_path, access={"users": True})
+    other = config(tmp_path, access={"users": True, "session_idle_s": 60})
+    for one in (made, made, other):
+        open_node_door(FakeNode(), one, "http://127.0.0.1:1/")
+    first, second, third = [entry.act for _, entry in entries_between(tmp_path, *always)]
+    assert first == second != third
+    assert (first.who, first.what) == ("node:node-1", "node.start")
+
+
+async def test_broken_accounts_and_a_broken_audit_log_do_not_blind_a_node(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = config(tmp_path, access={"users": True})
+    open_node_door(FakeNode(), made, "http://127.0.0.1:1/")
+    (tmp_path / "access" / "accounts.json").write_text("{")
+    (tmp_path / "audit" / "log.jsonl").write_text("")
+    capfd.readouterr()
+    served = open_node_door(FakeNode(), made, "http://127.0.0.1:1/")
+    told = "".join(capfd.readouterr())
+    assert "nobody can sign in" in told
+    assert "cut" in told
+    transport = httpx.ASGITransport(served.server.config.app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as http:
+        assert (await http.get("/healthz")).status_code == 200
+        assert (await http.post("/login", json={"name": "li", "password": "x"})).status_code == 503
