@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from api import terminal
 from api.commands import (
     analyse,
+    audit,
     calibrate,
     center,
     center_redrive,
@@ -23,6 +24,7 @@ from api.commands import (
     plan,
     run,
     simulate,
+    users,
 )
 from api.errors import explain
 
@@ -96,6 +98,8 @@ center_redrive.add(center.center, center.needing_the_extra)
 models.add(app)
 health.add(app)
 key.add(app)
+users.add(app)
+audit.add(app)
 
 
 def _version(wanted: bool) -> None:

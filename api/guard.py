@@ -21,6 +21,9 @@ SECURITY_HEADERS = {
 }
 """Set on every answer. The pages load nothing from elsewhere and run no inline script or style."""
 
+TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
+"""Set as well where the interface speaks TLS: browsers never ask without it again."""
+
 
 def problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error as RFC 9457 says it: `application/problem+json` with title, status and detail."""
@@ -69,8 +72,9 @@ class Guard:
     pass, as do `names`.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, names: Collection[str], *, tls: bool = False) -> None:
         self._app = app
+        self._headers = SECURITY_HEADERS | (TLS_HEADERS if tls else {})
         self._names = frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +86,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in self._headers.items():
                     headers[name] = value
             await send(message)
 

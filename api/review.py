@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from api.access.roles import grants_of
 from api.terminal import table
 from edge.analysis import Analysis
 from edge.config import CameraConfig, Config
@@ -16,7 +17,7 @@ from edge.opening import address, evidence_address
 from edge.profiles import profiles
 from edge.rules import AnyRule
 from edge.site import Site, Zone
-from edge.yaml_tree import read_tree
+from edge.yaml_tree import Tree, read_tree
 from models.errors import ModelError
 from models.fire import spec_of
 from models.manifest import ModelFile
@@ -59,9 +60,9 @@ def _rule(rule: AnyRule) -> str:
 
 
 def problems(path: Path, config: Config) -> list[Problem]:
-    """What only the chosen models can tell: that they exist, and know the classes that rules name."""
+    """What only the rest of the program can tell: models and the classes that they know, and roles."""
     tree = read_tree(path)
-    found = []
+    found = list(_wrong_roles(tree, config))
     try:
         if config.model.density is not None:
             head_counter(config.model.density)
@@ -92,6 +93,14 @@ def problems(path: Path, config: Config) -> list[Problem]:
     return found
 
 
+def _wrong_roles(tree: Tree, config: Config) -> Iterator[Problem]:
+    for value, text in config.access.oidc.roles.items() if config.access.oidc else ():
+        try:
+            grants_of(text.split())
+        except ValueError as error:
+            yield tree.problem(("access", "oidc", "roles", value), str(error))
+
+
 _PART = re.compile(r"([A-Za-z_]+)|\[([0-9]+)\]")
 
 
@@ -106,7 +115,7 @@ def _node_notes(config: Config) -> Iterator[str]:
     if config.redis.url is None:
         yield "redis.url is not set: events stay in an embedded server on this machine"
     if not _loopback(config.http.host):
-        yield f"http.host {config.http.host}: whoever reaches port {config.http.port} reads status and events"
+        yield f"http.host {config.http.host}: whoever reaches port {config.http.port} may try to sign in"
     if reason := trouble("h264", config.node.hardware_decode):
         yield f"node.hardware_decode {config.node.hardware_decode}: {reason}; so software decodes here"
 

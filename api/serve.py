@@ -15,20 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 
+from api.door import GRACE_S, open_node_door
 from api.errors import USAGE, CommandError
+from edge.access_config import open_door
 from edge.config import Config
 from edge.status import NodeStatus, Readiness
 
 if TYPE_CHECKING:
-    import uvicorn
-    from fastapi import FastAPI
-
     from edge.events import Event
 
 log = structlog.get_logger(__name__)
 
-GRACE_S = 1.0
-"""How long open HTTP connections may finish; the whole exit has 3 s."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -97,8 +94,11 @@ async def serve(config: Config, open_node: OpenNode, watch: Watch, for_s: float 
     The port is taken before anything else starts. A second Ctrl-C forces the way out.
 
     Raises:
-        CommandError: the port cannot be had, something essential died, or the way out was forced.
+        CommandError: the port cannot be had or may not be opened, something essential died, or the way out
+            was forced.
     """
+    if fault := open_door(config.http, config.tls, config.access):
+        raise CommandError(f"http.host {config.http.host} {fault}", USAGE)
     with listen(config.http.host, config.http.port) as sock, _Stopper() as stopper:
         try:
             async with AsyncExitStack() as stack:
@@ -106,7 +106,7 @@ async def serve(config: Config, open_node: OpenNode, watch: Watch, for_s: float 
                     node = await stack.enter_async_context(open_node(config))
                 if stopper.stopped.is_set():
                     return Outcome(None)
-                return await _Session(node, sock, config.http.host, stopper.stopped).run(watch, for_s)
+                return await _Session(node, sock, config, stopper.stopped).run(watch, for_s)
         except asyncio.CancelledError:
             if not stopper.forced:
                 raise
@@ -152,11 +152,11 @@ def _why_not_listening(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host}, port {port}: {error.strerror}"
 
 
-def url_of(sock: socket.socket) -> str:
+def url_of(sock: socket.socket, *, tls: bool = False) -> str:
     """Where a browser on this machine finds the page served on `sock`."""
     host, port = sock.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 class _Stopper:
@@ -219,21 +219,26 @@ def _end_after(seconds: float, code: int) -> None:
 class _Session:
     """One run of a node that is up."""
 
-    def __init__(self, node: RunningNode, sock: socket.socket, host: str, stopped: asyncio.Event) -> None:
-        self._node, self._sock, self._host, self._stopped = node, sock, host, stopped
+    def __init__(
+        self, node: RunningNode, sock: socket.socket, config: Config, stopped: asyncio.Event
+    ) -> None:
+        self._node, self._sock, self._config, self._stopped = node, sock, config, stopped
         self._events: Counter[str] = Counter()
 
     async def run(self, watch: Watch, for_s: float | None) -> Outcome:
-        url = url_of(self._sock)
+        url = url_of(self._sock, tls=self._config.tls.on)
         ends = asyncio.create_task(self._stopped.wait())
         dies = asyncio.create_task(self._node.failed())
         tally = asyncio.create_task(self._tally())
         aside = asyncio.create_task(_unharmed(watch(self._node, url)))
         http: asyncio.Task[None] | None = None
+        shown: asyncio.Task[None] | None = None
         try:
             # Half a second of imports: beside the first pictures, not before them.
-            server = await asyncio.to_thread(_http_server, self._node, self._host)
+            door = await asyncio.to_thread(open_node_door, self._node, self._config, url)
+            server = door.server
             http = asyncio.create_task(server.serve(sockets=[self._sock]))
+            shown = asyncio.create_task(door.keep_certificate())
             await asyncio.wait((ends, dies, http), timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
             status = self._node.status()
             self._node.board.close()
@@ -245,7 +250,7 @@ class _Session:
                 http.result()
             return Outcome(status, self._events)
         finally:
-            await _cancel(ends, dies, tally, aside, *([http] if http else []))
+            await _cancel(ends, dies, tally, aside, *(task for task in (http, shown) if task))
 
     async def _tally(self) -> None:
         async with contextlib.aclosing(self._node.board.subscribe("0")) as events:
@@ -272,35 +277,3 @@ async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _http_server(node: RunningNode, host: str) -> "uvicorn.Server":
-    from api.guard import names_of
-    from api.node import create_app
-
-    return http_server(create_app(node, sorted(names_of(host))))
-
-
-def http_server(app: "FastAPI") -> "uvicorn.Server":
-    """What serves `app`; signals are left to the caller."""
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield  # the signals are ours
-
-    return Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            http="h11",
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=256,
-            timeout_graceful_shutdown=int(GRACE_S),
-        )
-    )

@@ -41,6 +41,17 @@ class Missed:
     before: int
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """In place of an event that the reader may not see, so that its number is not reported as missed.
+
+    Attributes:
+        sequence: 20 digits.
+    """
+
+    sequence: str
+
+
 def frame(event: Numbered) -> bytes:
     """One event in the wire format of server-sent events; its id is the sequence number."""
     return b"id: %b\ndata: %b\n\n" % (event.sequence.encode(), event.to_json())
@@ -62,7 +73,7 @@ class EventStream(Response):
 
     def __init__(
         self,
-        events: AsyncGenerator[Numbered | Missed],
+        events: AsyncGenerator[Numbered | Missed | Hidden],
         after: str | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
     ) -> None:
@@ -111,20 +122,21 @@ class EventStream(Response):
                     event = coming.result()
                 except StopAsyncIteration:
                     return
-                await put(self._framed(event))
+                if framed := self._framed(event):
+                    await put(framed)
                 coming = asyncio.ensure_future(anext(self._events))
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
 
-    def _framed(self, event: Numbered | Missed) -> bytes:
+    def _framed(self, event: Numbered | Missed | Hidden) -> bytes:
         last = self._last
         if isinstance(event, Missed):
             self._last = event.before - 1
             return gap(event.after, event.before)
         self._last = number = int(event.sequence)
         before = gap(last, number) if last is not None and number > last + 1 else b""
-        return before + frame(event)
+        return before if isinstance(event, Hidden) else before + frame(event)
 
 
 async def _gone(receive: Receive) -> None:

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from edge import profiles
+from edge.access_config import AccessConfig, HttpConfig, TlsConfig, open_door
 from edge.eyesight_rules import HealthConfig
 from edge.rules import Rule
 from edge.sections import (
@@ -109,13 +110,6 @@ class SurgeConfig(Section):
         le=1,
         description="Thresholds of crowd.density and crowd.forecast, and capacity shares, times this.",
     )
-
-
-class HttpConfig(Section):
-    """The node's HTTP interface."""
-
-    host: str = Field("127.0.0.1", description="Address to bind to.")
-    port: int = Field(8080, ge=0, le=65535, description="Port; 0 takes a free one.")
 
 
 class ModelConfig(Section):
@@ -304,6 +298,8 @@ class Config(Section):
     redis: RedisConfig = RedisConfig()
     outbox: OutboxConfig = OutboxConfig()
     http: HttpConfig = HttpConfig()
+    tls: TlsConfig = TlsConfig()
+    access: AccessConfig = AccessConfig()
     model: ModelConfig = ModelConfig()
     budget: BudgetConfig = BudgetConfig()
     surge: SurgeConfig = SurgeConfig()
@@ -313,6 +309,12 @@ class Config(Section):
     def _distinct_cameras(self) -> Self:
         if faults := _repeated("cameras", "camera id", [camera.id for camera in self.cameras]):
             raise FaultsError(faults)
+        return self
+
+    @model_validator(mode="after")
+    def _door_is_shut(self) -> Self:
+        if fault := open_door(self.http, self.tls, self.access):
+            raise FaultsError([Fault(("http", "host"), fault)])
         return self
 
     @model_validator(mode="after")

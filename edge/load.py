@@ -19,14 +19,17 @@ from streams.errors import SourceUrlError
 from streams.url import SourceUrl
 
 _MAX_SECRET_BYTES = 65_536
+_SECRETS: tuple[Key, ...] = (("redis", "url"), ("access", "oidc", "client_secret"))
+_PLACES = "in a camera's source, redis.url and access.oidc.client_secret"
 _PART = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 
 
 def load_config(path: Path) -> Config:
     """Read and check a configuration.
 
-    `${env:NAME}` and `${file:PATH}` are resolved in `source` and `redis.url`; before a URL's `@` they are
-    escaped, so a secret holds the password as it is. Relative paths start from the configuration's folder.
+    `${env:NAME}` and `${file:PATH}` are resolved in `source`, `redis.url` and the secret of OIDC; before a
+    URL's `@` they are escaped, so a secret holds the password as it is. Relative paths start from the
+    configuration's folder.
 
     Args:
         path: of a YAML file.
@@ -57,7 +60,7 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _takes_secrets(key: Key) -> bool:
-    if key == ("redis", "url"):
+    if key in _SECRETS:
         return True
     return key[:1] == ("cameras",) and key[2:] in (("source",), ("source", "main"), ("source", "sub"))
 
@@ -71,7 +74,7 @@ def _resolve(tree: Tree, key: Key, value: object, folder: Path, problems: list[P
     if not isinstance(value, str) or "${" not in value:
         return value
     if not _takes_secrets(key):
-        problems.append(tree.problem(key, "`${...}` is for secrets, in a camera's source and redis.url only"))
+        problems.append(tree.problem(key, f"`${{...}}` is for secrets, {_PLACES} only"))
         return value
     try:
         return with_secrets(value, folder)
@@ -154,7 +157,9 @@ def _anchored(config: Config, folder: Path) -> Config:
     if model.detector.endswith(".toml"):
         model = model.model_copy(update={"detector": str(folder / model.detector)})
     cameras = tuple(_anchored_source(camera, folder) for camera in config.cameras)
-    return config.model_copy(update={"node": node, "model": model, "cameras": cameras})
+    files = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.tls, name))}
+    tls = config.tls.model_copy(update=files)
+    return config.model_copy(update={"node": node, "model": model, "cameras": cameras, "tls": tls})
 
 
 def _anchored_source(camera: CameraConfig, folder: Path) -> CameraConfig:

@@ -143,6 +143,20 @@ def verify(public: str, body: bytes, signature: bytes) -> bool:
     return True
 
 
+def known_keys(folder: Path) -> dict[str, str]:
+    """Public halves by key id, of all keys that sign here or did once.
+
+    Args:
+        folder: as in `Signer.open`.
+
+    Raises:
+        SigningError: with the file and the cure.
+    """
+    keys = folder / KEYS
+    signers = (Signer(_load(path)) for path in (keys / _CURRENT, *sorted(keys.glob("previous-*.pem"))))
+    return {signer.key_id: signer.public for signer in signers}
+
+
 def key_id_of(public: str) -> str:
     """The id of a key by its public half.
 

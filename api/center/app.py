@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
 
+from api import pages
+from api.access import routes as access_routes
+from api.access.gate import Access
+from api.access.opening import unguarded
+from api.access.roles import Role
+from api.access.rules import check_rules, public
 from api.center import routes_cases, routes_network, routes_state
-from api.center.desk import Desk, Doorman
+from api.center.desk import Desk
 from api.center.entries import StreamAwayError
 from api.center.errors import (
     CenterError,
@@ -27,8 +33,23 @@ MAX_BODY = 64 * 1024
 RETRY = {"Retry-After": "5"}
 
 
-def create_app(desk: Desk, names: Sequence[str] = ("localhost",)) -> FastAPI:
-    """The application; it answers under IP addresses and the host `names`."""
+def create_app(
+    desk: Desk,
+    names: Sequence[str] = ("localhost",),
+    access: Access | None = None,
+    signing_in: APIRouter | None = None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        desk: what it works with.
+        names: host names that it answers under, besides IP addresses.
+        access: who may do what; None: whoever brings the desk's token, or this machine where there is none.
+        signing_in: routes of single sign-on, where that is configured.
+
+    Raises:
+        UnruledError: a route says not who may use it.
+    """
     app = FastAPI(
         title="Sharp Eyes centre",
         version=desk.version,
@@ -36,15 +57,16 @@ def create_app(desk: Desk, names: Sequence[str] = ("localhost",)) -> FastAPI:
         "people: there is no picture here.",
         docs_url=None,
         redoc_url=None,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,
         max_body_size=MAX_BODY,
     )
-    app.add_middleware(Guard, names=names)
+    app.state.access = access or unguarded(Role.ADMIN, desk.token)
+    app.add_middleware(Guard, names=names, tls=app.state.access.rules.tls)
     app.add_exception_handler(StarletteHTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(CenterError, _center_problem)
     app.add_exception_handler(Exception, _defect)
-    inside = APIRouter(dependencies=[Depends(Doorman(desk.token))])
+    inside = APIRouter()
     inside.include_router(routes_cases.router(desk))
     inside.include_router(routes_network.router(desk))
     inside.include_router(routes_state.router(desk))
@@ -53,8 +75,25 @@ def create_app(desk: Desk, names: Sequence[str] = ("localhost",)) -> FastAPI:
     app.include_router(health, prefix=PREFIX)
     # where probes and scrapers look by custom
     app.include_router(health, include_in_schema=False)
-    app.include_router(routes_state.scrape(desk), include_in_schema=False, dependencies=inside.dependencies)
+    app.include_router(routes_state.scrape(desk), include_in_schema=False)
+    if app.state.access.rules.users:
+        app.include_router(access_routes.router(oidc=signing_in is not None))
+        pages.mount_door(app)
+    if signing_in is not None:
+        app.include_router(signing_in)
+    _describe(app)
+    check_rules(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    @app.get(
+        f"{PREFIX}/openapi.json",
+        include_in_schema=False,
+        dependencies=[public("the same on every centre; it holds nothing of this one")],
+    )
+    async def description() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:

@@ -1,6 +1,5 @@
 """The centre's configuration: its shape, and reading it with file, line, key and cure in every error."""
 
-import ipaddress
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
+from edge.access_config import AccessConfig, HttpConfig, TlsConfig, is_loopback
 from edge.errors import ConfigError, Problem
 from edge.sections import Fault, FaultsError, Id, Section
 from edge.yaml_tree import Key, Tree, read_tree
@@ -16,6 +16,7 @@ SECRETS: Mapping[Key, str] = {
     ("redis", "url"): "redis://unresolved",
     ("database", "url"): "sqlite:///unresolved",
     ("http", "token"): "unresolved-unresolved",
+    ("access", "oidc", "client_secret"): "unresolved",
 }
 """Keys that take `${env:NAME}` and `${file:PATH}`, and what stands there where that cannot be had: one
 fault is told, and not others that come of it."""
@@ -54,10 +55,9 @@ class RedisSection(Section):
     max_deliveries: int = Field(5, ge=1, le=100, description="Then a dead letter.")
 
 
-class HttpSection(Section):
+class HttpSection(HttpConfig):
     """The centre's HTTP interface."""
 
-    host: str = Field("127.0.0.1", description="Address to bind to.")
     port: int = Field(8090, ge=0, le=65535, description="Port; 0 takes a free one.")
     token: SecretStr | None = Field(None, description="What `Authorization: Bearer` must bring.")
 
@@ -94,6 +94,8 @@ class CenterConfig(Section):
     database: DatabaseSection = DatabaseSection()
     redis: RedisSection
     http: HttpSection = HttpSection()
+    tls: TlsConfig = TlsConfig()
+    access: AccessConfig = AccessConfig()
     regions: tuple[RegionEntry, ...] = Field((), max_length=100_000)
     merge: MergeSection = MergeSection()
     tables: TablesSection = TablesSection()
@@ -104,6 +106,12 @@ class CenterConfig(Section):
         if self.database.url is not None:
             return self.database.url.get_secret_value()
         return f"sqlite:///{self.center.data_dir / 'center.db'}"
+
+    @property
+    def opens_the_network(self) -> bool:
+        """Whether others than this machine could come in without being asked who they are."""
+        guarded = self.http.token is not None or (self.access.users and self.tls.on)
+        return not guarded and not is_loopback(self.http.host)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -121,10 +129,9 @@ class CenterConfig(Section):
                 "SQLite takes one worker; write 1, or name a PostgreSQL database in database.url",
             )
         token = self.http.token.get_secret_value() if self.http.token else ""
-        if not token and not is_loopback(self.http.host):
-            yield Fault(
-                ("http", "host"), "opens the centre to the network: that needs a secret in http.token"
-            )
+        if self.opens_the_network:
+            needed = "that needs a secret in http.token, or tls and access.users"
+            yield Fault(("http", "host"), f"opens the centre to the network: {needed}")
         if self.http.token and (len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable()):
             yield Fault(("http", "token"), f"must have {MIN_TOKEN} or more printable ASCII characters")
 
@@ -142,18 +149,6 @@ class CenterConfig(Section):
             if region.parent is not None and region.parent != above:
                 nearest = f"the nearest listed is {above}" if above else "none of those is listed"
                 yield Fault(("regions", k, "parent"), f"must be what the code begins with; {nearest}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what is bound to `host`.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load_center(path: Path) -> CenterConfig:
@@ -216,4 +211,6 @@ def _anchored(config: CenterConfig, folder: Path) -> CenterConfig:
     center = config.center.model_copy(update={"data_dir": folder / config.center.data_dir})
     paths = {name: folder / path for name in ("triage", "gbt31000") if (path := getattr(config.tables, name))}
     tables = config.tables.model_copy(update=paths)
-    return config.model_copy(update={"center": center, "tables": tables})
+    files = {name: folder / path for name in ("certificate", "key") if (path := getattr(config.tls, name))}
+    tls = config.tls.model_copy(update=files)
+    return config.model_copy(update={"center": center, "tables": tables, "tls": tls})

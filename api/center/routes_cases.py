@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
+from api.access.roles import Principal
+from api.access.rules import needs
 from api.center import exports, schemas
 from api.center.desk import Desk
 from api.center.model import Case, CaseQuery
@@ -33,6 +35,11 @@ def router(desk: Desk) -> APIRouter:
     return routes
 
 
+def actor(asking: Principal, said: str) -> str:
+    """Who acts: whoever has signed in, or whom a program says that it acts for."""
+    return asking.name if asking.way == "session" else said
+
+
 def _whole(desk: Desk, case: Case) -> schemas.WholeCase:
     return schemas.WholeCase(
         **schemas.case_fields(case, desk.triage, desk.regions),
@@ -42,7 +49,7 @@ def _whole(desk: Desk, case: Case) -> schemas.WholeCase:
 
 
 def _reading(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/cases", summary="Cases, newest first")
+    @routes.get("/cases", summary="Cases, newest first", dependencies=[needs("cases.read")])
     def cases(page: Annotated[schemas.WantedPage, Query()]) -> schemas.Cases:
         found = desk.store.cases(page.query())
         return schemas.Cases(
@@ -50,12 +57,18 @@ def _reading(routes: APIRouter, desk: Desk) -> None:
             next=found[-1].id if len(found) == page.limit else None,
         )
 
-    @routes.get("/cases/{case_id}", summary="A case with its cameras and history", responses={404: PROBLEM})
+    @routes.get(
+        "/cases/{case_id}",
+        summary="A case with its cameras and history",
+        responses={404: PROBLEM},
+        dependencies=[needs("cases.read")],
+    )
     def case(case_id: CaseId) -> schemas.WholeCase:
         return _whole(desk, desk.store.case(case_id))
 
     @routes.get(
         "/cases/{case_id}/events",
+        dependencies=[needs("cases.read")],
         summary="A case's events, in their nodes' order",
         description="Node after node, by `sequence`, however late and in whatever order they came.",
         responses={404: PROBLEM},
@@ -85,9 +98,11 @@ def _acting(routes: APIRouter, desk: Desk) -> None:
             422: PROBLEM | {"description": "Not legal for the case as it stands, or not well-formed."},
         },
     )
-    def act(case_id: CaseId, acting: schemas.Acting) -> schemas.WholeCase:
+    def act(
+        case_id: CaseId, acting: schemas.Acting, asking: Annotated[Principal, needs("cases.write")]
+    ) -> schemas.WholeCase:
         case = desk.store.act(
-            case_id, acting.version, acting.action, acting.who, acting.why, cause=acting.cause
+            case_id, acting.version, acting.action, actor(asking, acting.who), acting.why, cause=acting.cause
         )
         return _whole(desk, case)
 
@@ -95,6 +110,7 @@ def _acting(routes: APIRouter, desk: Desk) -> None:
 def _exporting(routes: APIRouter, desk: Desk) -> None:
     @routes.get(
         "/export/cases.csv",
+        dependencies=[needs("cases.export")],
         summary="Cases as a CSV file",
         description="UTF-8 with a mark at its beginning, all cells in quotes. Text that a spreadsheet would "
         "run as a formula begins with an apostrophe.",
@@ -108,6 +124,7 @@ def _exporting(routes: APIRouter, desk: Desk) -> None:
 
     @routes.get(
         "/export/gbt31000.json",
+        dependencies=[needs("cases.export")],
         summary="Cases as records in the style of GB/T 31000",
         description="Field names as implementers of GB/T 31000-2015 use them; code tables are data "
         "(`tables.gbt31000`). Where a table has no code for a value, the value's name stands there.",

@@ -4,16 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
+from api.access.roles import Principal
+from api.access.rules import needs
 from api.center import schemas
 from api.center.desk import Desk
 from api.center.keys import public_key
 from api.center.model import Hole, Key
-from api.center.routes_cases import PROBLEM, REFUSALS
+from api.center.routes_cases import PROBLEM, REFUSALS, actor
 from api.center.tables import SURGE, USUAL
 
 HOLES = 100
 """Holes shown of each node."""
 
+Asking = Annotated[Principal, needs("nodes.write")]
 NodeId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The node's id.")]
 KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="First 16 digits of the key's SHA-256.")]
 
@@ -27,7 +30,12 @@ def router(desk: Desk) -> APIRouter:
 
 
 def _nodes(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/nodes", tags=["nodes"], summary="Nodes that are known or were heard")
+    @routes.get(
+        "/nodes",
+        tags=["nodes"],
+        summary="Nodes that are known or were heard",
+        dependencies=[needs("cases.read")],
+    )
     def nodes() -> list[schemas.Node]:
         return _known(desk)
 
@@ -40,12 +48,12 @@ def _nodes(routes: APIRouter, desk: Desk) -> None:
         "node for those that it refused before. A node may have several keys: admit the new one, then revoke "
         "the old.",
     )
-    def admit(node_id: NodeId, admitting: schemas.Admitting) -> schemas.Key:
+    def admit(node_id: NodeId, admitting: schemas.Admitting, asking: Asking) -> schemas.Key:
         try:
             public = public_key(admitting.key)
         except ValueError as exc:
             raise HTTPException(422, f"key: {exc}") from None
-        return _key(desk.store.admit(node_id, public, admitting.who, admitting.why))
+        return _key(desk.store.admit(node_id, public, actor(asking, admitting.who), admitting.why))
 
     @routes.post(
         "/nodes/{node_id}/keys/{key_id}/revocation",
@@ -53,8 +61,8 @@ def _nodes(routes: APIRouter, desk: Desk) -> None:
         summary="Revoke a node's key",
         responses={404: PROBLEM},
     )
-    def revoke(node_id: NodeId, key_id: KeyId, deciding: schemas.Deciding) -> schemas.Key:
-        return _key(desk.store.revoke(node_id, key_id, deciding.who, deciding.why))
+    def revoke(node_id: NodeId, key_id: KeyId, deciding: schemas.Deciding, asking: Asking) -> schemas.Key:
+        return _key(desk.store.revoke(node_id, key_id, actor(asking, deciding.who), deciding.why))
 
 
 def _known(desk: Desk) -> list[schemas.Node]:
@@ -90,7 +98,12 @@ def _key(key: Key) -> schemas.Key:
 
 
 def _tables(routes: APIRouter, desk: Desk) -> None:
-    @routes.get("/regions", tags=["tables"], summary="District, streets, communities, grids")
+    @routes.get(
+        "/regions",
+        tags=["tables"],
+        summary="District, streets, communities, grids",
+        dependencies=[needs("cases.read")],
+    )
     def regions() -> list[schemas.Region]:
         return [
             schemas.Region(
@@ -102,11 +115,18 @@ def _tables(routes: APIRouter, desk: Desk) -> None:
             for region in desk.regions.regions
         ]
 
-    @routes.get("/triage", tags=["tables"], summary="Who handles what, and by when")
+    @routes.get(
+        "/triage",
+        tags=["tables"],
+        summary="Who handles what, and by when",
+        dependencies=[needs("cases.read")],
+    )
     def triage() -> schemas.Triage:
         return _triage(desk)
 
-    @routes.get("/surge", tags=["surge"], summary="The profile that holds now")
+    @routes.get(
+        "/surge", tags=["surge"], summary="The profile that holds now", dependencies=[needs("cases.read")]
+    )
     def profile() -> schemas.Surge:
         return schemas.Surge(profile=SURGE if desk.store.in_surge() else USUAL)
 
@@ -117,8 +137,8 @@ def _tables(routes: APIRouter, desk: Desk) -> None:
         description="The nodes of the district are told to use the thresholds of that profile, and deadlines "
         "follow the triage table's share for it.",
     )
-    def surge(surging: schemas.Surging) -> schemas.Surge:
-        desk.store.surge(surging.on, surging.who, surging.why)
+    def surge(surging: schemas.Surging, asking: Asking) -> schemas.Surge:
+        desk.store.surge(surging.on, actor(asking, surging.who), surging.why)
         return schemas.Surge(profile=SURGE if surging.on else USUAL)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from pydantic import AfterValidator
 
+from api.access.rules import needs, public
 from api.center import schemas
 from api.center.desk import Desk
 from api.center.entries import Kept
@@ -19,6 +20,7 @@ from api.center.routes_cases import PROBLEM, REFUSALS, Limit
 from api.schemas import Alive, Ready
 from api.sse import EventStream, Missed
 
+PROBE = "probes ask before anything else works; tells that the centre lives and what it lacks"
 MAX_STREAMS = 64
 """Readers of /events/stream at once."""
 DAYS = 7
@@ -43,6 +45,7 @@ def router(desk: Desk) -> APIRouter:
 def _numbers(routes: APIRouter, desk: Desk) -> None:
     @routes.get(
         "/numbers",
+        dependencies=[needs("cases.read")],
         tags=["numbers"],
         summary="The four indicators, times by stage, precision, false alarms",
     )
@@ -62,6 +65,7 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
 
     @routes.get(
         "/events/stream",
+        dependencies=[needs("cases.read")],
         tags=["cases"],
         summary="Changes of cases as they come, as server-sent events",
         description="Each message's id is the change's number, its data JSON: id, at, case, version, what "
@@ -97,6 +101,7 @@ def _stream(routes: APIRouter, desk: Desk) -> None:
 def _kept(routes: APIRouter, desk: Desk) -> None:
     @routes.get(
         "/dead-letters",
+        dependencies=[needs("cases.read")],
         tags=["refused"],
         summary="Events whose processing failed again and again",
         responses={503: PROBLEM},
@@ -106,6 +111,7 @@ def _kept(routes: APIRouter, desk: Desk) -> None:
 
     @routes.get(
         "/quarantine",
+        dependencies=[needs("cases.read")],
         tags=["refused"],
         summary="Entries that were refused, with the reason",
         responses={503: PROBLEM},
@@ -125,12 +131,13 @@ def health(desk: Desk) -> APIRouter:
     """Routes that need no token, for probes."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/healthz", summary="Whether the process is alive")
+    @routes.get("/healthz", summary="Whether the process is alive", dependencies=[public(PROBE)])
     async def healthz() -> Alive:
         return Alive()
 
     @routes.get(
         "/readyz",
+        dependencies=[public(PROBE)],
         summary="Whether the centre does its work",
         responses={503: {"model": Ready, "description": "Not ready; `missing` says why."}},
     )
@@ -146,7 +153,12 @@ def scrape(desk: Desk) -> APIRouter:
     """The route of the metrics."""
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    @routes.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        response_class=Response,
+        dependencies=[needs("metrics.read")],
+    )
     async def metrics() -> Response:
         body, content_type = await asyncio.to_thread(desk.metrics)
         return Response(body, headers={"content-type": content_type})

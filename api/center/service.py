@@ -12,6 +12,9 @@ from importlib.metadata import version
 
 import structlog
 
+from api.access.gate import Rules
+from api.access.opening import open_access, open_sign_on
+from api.access.roles import Role
 from api.center.app import create_app
 from api.center.config import CenterConfig
 from api.center.crew import Crew, added
@@ -27,8 +30,9 @@ from api.center.store import Store
 from api.center.stream import DistrictStream
 from api.center.tender import Tender
 from api.center.worker import Tally
-from api.guard import names_of
-from api.serve import GRACE_S, SIGNALS, http_server, listen, url_of
+from api.door import GRACE_S, Door, Shown, host_names, http_server, invite, page_of
+from api.serve import SIGNALS, listen, url_of
+from streams.clock import SystemClock
 
 log = structlog.get_logger(__name__)
 
@@ -58,11 +62,12 @@ async def serve_center(config: CenterConfig, for_s: float | None = None) -> Tall
         crew = stack.enter_context(Crew(config))
         feed = Feed(store.changes, store.last_change)
         desk = _desk(config, store, stream, feed, _Sampler(store, stream, crew), tender)
-        server = await asyncio.to_thread(http_server, create_app(desk, sorted(names_of(config.http.host))))
+        url = url_of(sock, tls=config.tls.on)
+        door = await asyncio.to_thread(_door, config, desk, url)
+        server = door.server
         http = asyncio.create_task(server.serve(sockets=[sock]))
-        log.info(
-            "the centre is up", url=url_of(sock), redis=stream.display_url, workers=config.center.workers
-        )
+        shown = asyncio.create_task(door.keep_certificate())
+        log.info("the centre is up", url=url, redis=stream.display_url, workers=config.center.workers)
         waiting = asyncio.create_task(stopped.wait())
         try:
             await asyncio.wait((waiting, http), timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
@@ -72,12 +77,30 @@ async def serve_center(config: CenterConfig, for_s: float | None = None) -> Tall
             if http.done():
                 http.result()
         finally:
-            for task in (waiting, http):
+            for task in (waiting, http, shown):
                 task.cancel()
-            await asyncio.gather(waiting, http, return_exceptions=True)
+            await asyncio.gather(waiting, http, shown, return_exceptions=True)
             # workers first, while the store is open; in a thread, since they may take seconds
             await asyncio.to_thread(stack.close)
         return reduce(added, crew.tallies(), Tally())
+
+
+def _door(config: CenterConfig, desk: Desk, url: str) -> Door:
+    """What serves the centre, as `api.door.open_node_door` does a node."""
+    clock = SystemClock()
+    data_dir = config.center.data_dir
+    shown = Shown.open(config.tls, config.http, data_dir, clock) if config.tls.on else None
+    rules = Rules(
+        config.access.users,
+        config.tls.on,
+        unit=config.access.unit,
+        open_role=Role.ADMIN,
+        shared_token=desk.token,
+    )
+    access = open_access(config.access, data_dir, rules, clock)
+    invite(access, page_of(config.http, config.tls, url))
+    app = create_app(desk, host_names(config.http), access, open_sign_on(config.access, clock))
+    return Door(http_server(app, shown.context if shown else None), shown)
 
 
 def _stopped_by_signals() -> asyncio.Event:

@@ -86,15 +86,17 @@ def run(
 
     logs.configure()
     with needing_the_extra():
-        from api.center.config import is_loopback, load_center
+        from api.center.config import load_center
         from api.center.service import serve_center
 
         loaded = load_center(config)
         wanted = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
         loaded = loaded.model_copy(update={"http": loaded.http.model_copy(update=wanted)})
-        if loaded.http.token is None and not is_loopback(loaded.http.host):
+        if loaded.opens_the_network:
             raise CommandError(
-                f"--host {loaded.http.host} opens the centre to the network: that needs http.token", USAGE
+                f"--host {loaded.http.host} opens the centre to the network: that needs http.token, or tls "
+                "and access.users",
+                USAGE,
             )
         tally = asyncio.run(serve_center(loaded, for_))
     if for_ is not None:

@@ -125,6 +125,7 @@ function draw() {
 
 async function fetchJson(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  if (answer.status === 401) location.assign("/sign-in");
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -144,6 +145,20 @@ async function poll() {
   setTimeout(poll, POLL_MS);
 }
 
+async function signOut() {
+  const { csrf } = await fetchJson("/session");
+  await fetch("/logout", { method: "POST", headers: { "X-CSRF-Token": csrf } });
+  location.assign("/sign-in");
+}
+
+byId("sign-out").addEventListener("click", signOut);
+fetchJson("/session").then(
+  (me) => {
+    byId("sign-out").hidden = me.csrf === null;
+    byId("sign-out").title = me.name;
+  },
+  () => {},
+);
 byId("language").addEventListener("click", () => {
   setLanguage(language === "zh" ? "en" : "zh");
   draw();

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from api import serve as serving
+from api.door import http_server
+from api.node import create_app
 from edge.events import Event
 from tests.support.api_node import CAMERA, STATUS, FakeNode, make_events
 from tests.support.browser import Page, browse, find_chromium
@@ -32,7 +34,7 @@ class Served:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.node = FakeNode()
-        self.server = serving._http_server(self.node, "127.0.0.1")
+        self.server = http_server(create_app(self.node, ("localhost",)))
         self._up.set()
         await self.server.serve(sockets=[self.sock])
 

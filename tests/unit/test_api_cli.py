@@ -20,6 +20,8 @@ from tests.support.api_node import STATUS, FakeNode
 COMMANDS = (
     ("demo",), ("run",), ("check",), ("analyse",), ("simulate",), ("health",), ("key",), ("events", "tail"),
     ("models", "list"), ("models", "show"), ("models", "add"), ("models", "bench"),
+    ("users", "add"), ("users", "list"), ("users", "remove"), ("users", "password"), ("users", "token"),
+    ("users", "setup"), ("audit", "verify"), ("audit", "export"), ("audit", "restart"),
 )  # fmt: skip
 CONFIG = """
 node: {id: test, district: "360103"}

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from api.commands.health import health
+from edge.access_config import open_door
 from edge.load import load_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -77,6 +78,8 @@ def test_compose_starts_with_a_configuration_that_is_right(
     assert config.redis.url is not None
     assert config.redis.url.get_secret_value() == "redis://redis:6379/0"
     assert str(config.node.data_dir) == "/var/lib/sharpeyes"
+    opened = config.http.model_copy(update={"host": "0.0.0.0"})  # noqa: S104 - as compose.yaml starts it
+    assert open_door(opened, config.tls, config.access) == ""
 
 
 @pytest.mark.parametrize(

@@ -259,14 +259,14 @@ async def test_the_description_describes(http: httpx.AsyncClient) -> None:
     described = (await http.get("/openapi.json")).json()
     assert set(described["paths"]) == {
         "/healthz", "/readyz", "/node", "/metrics", "/cameras", "/cameras/{camera_id}", "/events",
-        "/events/recent",
+        "/events/recent", "/login", "/login/ways", "/logout", "/session", "/setup",
     }  # fmt: skip
     for verbs in described["paths"].values():
-        assert verbs["get"]["summary"]
+        assert all(operation["summary"] for operation in verbs.values())
 
 
 async def test_pages_load_only_what_the_node_serves(http: httpx.AsyncClient) -> None:
-    for page in ("/", "/docs"):
+    for page in ("/", "/docs", "/sign-in", "/set-up"):
         text = (await http.get(page)).text
         assert "<script>" not in text
         assert "style=" not in text
@@ -274,7 +274,7 @@ async def test_pages_load_only_what_the_node_serves(http: httpx.AsyncClient) -> 
         for asset in ("/console/style.css", "/console/icon.svg"):
             assert asset in text
             assert (await http.get(asset)).status_code == 200
-    scripts = ["app.js", "events.js", "words.js", "docs.js"]
+    scripts = ["app.js", "events.js", "words.js", "docs.js", "sign-in.js"]
     for name in scripts:
         answer = await http.get(f"/console/{name}")
         assert answer.headers["content-type"].startswith("text/javascript")

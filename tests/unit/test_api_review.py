@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from api.demo import demo_config
-from api.review import review, table_of
+from api.review import problems, review, table_of
 from edge.config import Config
+from edge.load import load_config
 
 
 def config(**camera: object) -> Config:
@@ -97,3 +98,17 @@ def test_four_points_cannot_tell_their_error(tmp_path: Path) -> None:
     four = demo.model_copy(update={"cameras": (camera,)})
     assert "unknown (4 points)" in printed(four)
     assert any("four surveyed points fit any plane" in line for line in review(four))
+
+
+def test_roles_of_single_sign_on_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "node.yaml"
+    path.write_text(
+        "access:\n  users: true\n  oidc:\n"
+        "    discovery_url: https://id.example/.well-known/openid-configuration\n"
+        "    client_id: a\n    client_secret: b\n    callback_url: https://node.example/login/oidc/callback\n"
+        "    roles:\n      duty: operator@gate-*\n      office: root\n"
+        "cameras:\n  - {id: a, source: x.mp4}\n"
+    )
+    (problem,) = problems(path, load_config(path))
+    assert (problem.line, problem.key) == (10, "access.oidc.roles.office")
+    assert "no role 'root'" in problem.text

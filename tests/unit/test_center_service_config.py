@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from api.center.config import CenterConfig, is_loopback, load_center
+from api.center.config import CenterConfig, load_center
 from api.center.servers import url_fault
+from edge.access_config import is_loopback
 from edge.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

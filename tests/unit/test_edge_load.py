@@ -81,7 +81,7 @@ def test_the_example_s_values_are_the_defaults_it_says_they_are():
         load_config(EXAMPLE),
         Config.model_validate({"cameras": [{"id": "gate-2", "source": "x"}]}),
     )
-    for section in ("redis", "outbox", "surge", "http", "model"):
+    for section in ("redis", "outbox", "surge", "http", "tls", "access", "model"):
         assert getattr(config, section) == getattr(default, section)
     plain = {"transport", "open_timeout_s", "read_timeout_s", "offline_after_s", "analysed_fps", "max_age_s"}
     camera, other = config.cameras[0], default.cameras[0]

@@ -1,0 +1,1 @@
+"""Who may do what: roles, sessions, tokens, and the one dependency that every route declares."""
