@@ -1,6 +1,5 @@
 """Hazards in places, as pure steps: (state, what is seen) -> (state, what it means)."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -25,17 +24,6 @@ by more than that. Six per cent of a person's height are about ten centimetres."
 
 _FAINT = 3.0
 """So many times as far wavers the foot of a look that is not wholly trusted: what hides it comes and goes."""
-
-_ALIKE = 1.3
-"""Sizes of one person seen whole differ by no more than this factor; one whom a bench hides half seems to be
-shorter, and farther away."""
-
-_RECENT = 0.3
-"""Weight of the newest look in what somebody's size was on a side, and in how the foot point wavers."""
-
-_UNSTEADY = 1.5
-"""So many times as far as the foot point lately jumped about, a line must be left behind: who stands at it is
-found now on this side, now on that."""
 
 Keys = NDArray[np.int64]
 
@@ -96,9 +84,6 @@ class Side:
         offset: its `line_offset`: a distance times the line's length, in fractions of the picture squared.
         through: whether the last change of side was between the line's ends.
         seen_s: camera time.
-        stature: its usual size on the settled side; NaN where it is not known.
-        speed: change of the offset a second, from the last two looks; NaN before the second.
-        waver: how far off the last offsets were from where that speed would have led, lately and on average.
     """
 
     settled: int
@@ -107,9 +92,6 @@ class Side:
     offset: float
     through: bool
     seen_s: float
-    stature: float = math.nan
-    speed: float = math.nan
-    waver: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +102,26 @@ class Crossings:
     looked_s: float = float("-inf")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Feet:
-    """Who is looked at.
-
-    Attributes:
-        keys: (n,) distinct.
-        boxes: (n, 4) fractions of the picture.
-        trust: (n,) in each detection, 0 to 1; one without keeps a track alive, but its foot may be a knee.
-        stature: (n,) each box's height as a share of an upright adult's there, NaN where it is not known.
-    """
-
-    keys: Keys
-    boxes: NDArray[np.float32]
-    trust: NDArray[np.floating]
-    stature: Floats
-
-
 def step_crossings(
-    state: Crossings, feet: Feet, ends: tuple[Floats, Floats], pts_s: float
+    state: Crossings,
+    keys: Keys,
+    boxes: NDArray[np.float32],
+    trust: NDArray[np.floating],
+    ends: tuple[Floats, Floats],
+    pts_s: float,
 ) -> tuple[Crossings, NDArray[np.int8]]:
     """Find who has crossed a line.
 
     A crossing counts once the foot point is clearly on the other side (`_CLEAR`) in two looks in a row, or in
     three that are half trusted (and clearer, by `_FAINT`), so that one who wavers on the line crosses it once
-    or not at all, and a box that holds two people for a moment takes neither across; only if they are about
-    as tall on both sides (`_ALIKE`), so that nobody crosses whose legs something hides; and only if the way
-    led clearly between the line's ends.
+    or not at all, and a box that holds two people for a moment takes neither across; and only if the way led
+    clearly between the line's ends.
 
     Args:
         state: from the look before.
-        feet: who is seen.
+        keys: (n,) distinct.
+        boxes: (n, 4) fractions of the picture.
+        trust: (n,) in each detection, 0 to 1; one without keeps a track alive, but its foot may be a knee.
         ends: start and end of the line, (2,) fractions each.
         pts_s: camera time, not below the last one's.
 
@@ -162,13 +133,12 @@ def step_crossings(
         for key, side in state.sides.items()
         if pts_s - side.seen_s <= BLINK_S or side.seen_s == state.looked_s
     }
-    keys, boxes, trust = feet.keys, feet.boxes, feet.trust
     crossed = np.zeros(len(keys), np.int8)
     if not len(keys):
         return Crossings(MappingProxyType(sides), pts_s), crossed
     start, end = ends
-    points = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
-    offsets = line_offset(points, start, end)
+    feet = np.column_stack(((boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3])).astype(np.float64)
+    offsets = line_offset(feet, start, end)
     way = end - start
     sure = trust > 0
     clear = sure & (np.abs(offsets) > _waver(boxes, way) * np.where(trust < 1, _FAINT, 1.0))
@@ -176,53 +146,22 @@ def step_crossings(
     for row in np.flatnonzero(~sure):
         # Hardly seen is not unseen: nobody else can have taken the number.
         if (weak := sides.get(int(keys[row]))) is not None:
-            sides[int(keys[row])] = replace(weak, seen_s=pts_s, speed=math.nan)
+            sides[int(keys[row])] = replace(weak, seen_s=pts_s)
     for row in np.flatnonzero(sure):
-        key, foot, offset = (
-            int(keys[row]),
-            (float(points[row, 0]), float(points[row, 1])),
-            float(offsets[row]),
-        )
+        key, foot, offset = int(keys[row]), (float(feet[row, 0]), float(feet[row, 1])), float(offsets[row])
         old = sides.get(key, Side(0, 0.0, foot, offset, False, pts_s))
         through = old.through
         if (offset > 0) != (old.offset > 0):
             where = line_position(np.array(old.foot), np.array(foot), start, end)
             through = bool(margin[row] <= where <= 1 - margin[row])
-        speed, waver = _wavering(old, offset, pts_s)
-        side, stature = (1 if offset > 0 else -1), float(feet.stature[row])
-        held = clear[row] and abs(offset) > _UNSTEADY * waver
-        here = side if held and (side != -old.settled or _alike(stature, old.stature)) else 0
+        here = (1 if offset > 0 else -1) if clear[row] else 0
         leaning = here * (float(trust[row]) + max(here * old.leaning, 0.0))
         agreed = old.settled in (0, here) or abs(leaning) >= SETTLED
         settled = here if here and agreed else old.settled
         if settled == -old.settled and through:
             crossed[row] = settled
-        usual = old.stature if settled == -side else _usual(old.stature, stature)
-        sides[key] = Side(settled, leaning, foot, offset, through, pts_s, usual, speed, waver)
+        sides[key] = Side(settled, leaning, foot, offset, through, pts_s)
     return Crossings(MappingProxyType(sides), pts_s), crossed
-
-
-def _wavering(old: Side, offset: float, pts_s: float) -> tuple[float, float]:
-    """The offset's speed now, and how far it is from a steady way lately."""
-    seconds = pts_s - old.seen_s
-    if seconds <= 0:
-        return old.speed, old.waver
-    speed = (offset - old.offset) / seconds
-    if math.isnan(old.speed):
-        return speed, old.waver
-    off = abs(offset - old.offset - old.speed * seconds)
-    return speed, old.waver + _RECENT * (off - old.waver)
-
-
-def _alike(one: float, other: float) -> bool:
-    """Whether both may be the same person's size; what is not known does not speak against it."""
-    return not (one > other * _ALIKE or other > one * _ALIKE)
-
-
-def _usual(before: float, now: float) -> float:
-    if math.isnan(before) or math.isnan(now):
-        return now if math.isnan(before) else before
-    return before + _RECENT * (now - before)
 
 
 def _waver(boxes: NDArray[np.float32], way: Floats) -> Floats:

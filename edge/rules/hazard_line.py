@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from edge.hazards import Crossings, Feet, step_crossings
+from edge.hazards import Crossings, step_crossings
 from edge.observation import Observation
 from edge.rule_base import RuleSection, Setting, Watcher, counted
 from edge.sections import Id, Level
@@ -53,11 +53,15 @@ class _Line(Watcher):
         rule, tracks = self._rule, view.tracks
         rows = np.flatnonzero(self._counted[tracks.labels])
         sure = view.likely(self._counted) & (tracks.scores >= min(SURE * self.strictness, _SUREST))
-        firm = (tracks.scores >= FIRM) & ~view.overlapped
-        trust = np.where(firm, 1.0, 0.5) * sure
-        stature = np.full(len(tracks), np.nan) if view.stature is None else view.stature
-        feet = Feet(view.keys[rows], tracks.xyxy[rows], trust[rows], stature[rows])
-        self._crossings, crossed = step_crossings(self._crossings, feet, self._ends, view.pts_s)
+        trust = np.where(tracks.scores >= FIRM, 1.0, 0.5) * sure
+        self._crossings, crossed = step_crossings(
+            self._crossings,
+            view.keys[rows],
+            tracks.xyxy[rows],
+            trust[rows],
+            self._ends,
+            view.pts_s,
+        )
         right, left = int((crossed == 1).sum()), int((crossed == -1).sum())
         wanted = {"right": 1, "left": -1, "both": 0}[rule.direction]
         hits = rows[(crossed != 0) & ((crossed == wanted) | (wanted == 0))]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.hazards import BLINK_S, FORGIVE_S, Crossings, Feet, Presence, step_crossings, step_presence
+from edge.hazards import BLINK_S, FORGIVE_S, Crossings, Presence, step_crossings, step_presence
 
 KEY = np.array([7])
 ACROSS = (np.array([0.2, 0.5]), np.array([0.8, 0.5]))  # to the right: downwards is right of it
@@ -55,24 +55,13 @@ def box(x: float, y: float, height: float = 0.2) -> np.ndarray:
 SURE = np.array([True])
 
 
-def seen(boxes: np.ndarray, trust: np.ndarray, stature: float = math.nan) -> Feet:
-    return Feet(KEY, boxes, trust, np.array([stature]))
-
-
 def walk(
-    feet: list[tuple[float, float]],
-    line=ACROSS,
-    height: float = 0.2,
-    step_s: float = 0.2,
-    unsure=(),
-    statures=None,
+    feet: list[tuple[float, float]], line=ACROSS, height: float = 0.2, step_s: float = 0.2, unsure=()
 ) -> list[int]:
-    state, crossed, statures = Crossings(), [], statures or {}
+    state, crossed = Crossings(), []
     for k, (x, y) in enumerate(feet):
         sure = np.array([k not in unsure])
-        state, found = step_crossings(
-            state, seen(box(x, y, height), sure, statures.get(k, math.nan)), line, k * step_s
-        )
+        state, found = step_crossings(state, KEY, box(x, y, height), sure, line, k * step_s)
         crossed += [int(c) for c in found if c]
     return crossed
 
@@ -97,8 +86,7 @@ def test_the_other_way_round_the_line_is_the_other_direction():
 
 def test_past_the_end_of_the_line_is_no_crossing():
     assert walk(way(0.3, 0.7, 9, x=0.9)) == []
-    corners = [(0.7, 0.4), (0.9, 0.45), (0.9, 0.55), (0.7, 0.6), (0.7, 0.4), (0.7, 0.3)]
-    round_the_end = [p for a, b in pairwise(corners) for p in zip(*np.linspace(a, b, 8).T, strict=True)]
+    round_the_end = [(0.7, 0.4), (0.9, 0.45), (0.9, 0.55), (0.7, 0.6), (0.7, 0.4), (0.7, 0.3)]
     assert walk(round_the_end) == [-1]
 
 
@@ -120,17 +108,9 @@ def test_a_box_that_swallows_a_neighbour_for_one_look_has_not_crossed():
 
 
 def test_weak_detections_do_not_say_on_which_side_somebody_stands():
-    feet = [*way(0.3, 0.4, 2), *way(0.6, 0.6, 6), (0.5, 0.4)]
-    assert walk(feet, unsure=range(2, 8)) == []
+    feet = [(0.5, 0.4), (0.5, 0.4), (0.5, 0.6), (0.5, 0.6), (0.5, 0.6), (0.5, 0.4)]
+    assert walk(feet, unsure={2, 3, 4}) == []
     assert walk(feet) == [1]
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_who_stands_at_the_line_and_is_found_now_here_now_there_has_not_crossed(seed):
-    """The feet of somebody 0.2 high waver by a tenth of that, from a hand's breadth before the line."""
-    wavers = np.random.default_rng(seed).normal(0.0, 0.02, 60)
-    crossings = walk([(0.5, 0.49 + y) for y in wavers])
-    assert len(crossings) <= 6
 
 
 def test_after_a_long_absence_nothing_is_known():
@@ -138,9 +118,7 @@ def test_after_a_long_absence_nothing_is_known():
 
 
 def test_nobody():
-    state, crossed = step_crossings(
-        Crossings(), Feet(KEY[:0], np.zeros((0, 4), np.float32), SURE[:0], SURE[:0]), ACROSS, 0.0
-    )
+    state, crossed = step_crossings(Crossings(), KEY[:0], np.zeros((0, 4), np.float32), SURE[:0], ACROSS, 0.0)
     assert crossed.shape == (0,)
     assert state.sides == {}
 
@@ -163,20 +141,8 @@ def test_the_picture_s_shape_does_not_matter(feet, stretch):
     slanted = (np.array([0.2, 0.3]), np.array([0.7, 0.8]))
     scale = np.array([stretch, 1.0])
     for k, (x, y) in enumerate(feet):
-        boxes = box(x, y).astype(np.float64)
-        state, found = step_crossings(state, seen(boxes, SURE), slanted, k * 0.2)
+        seen = box(x, y).astype(np.float64)
+        state, found = step_crossings(state, KEY, seen, SURE, slanted, k * 0.2)
         line = (slanted[0] * scale, slanted[1] * scale)
-        other, expected = step_crossings(other, seen(boxes * np.tile(scale, 2), SURE), line, k * 0.2)
+        other, expected = step_crossings(other, KEY, seen * np.tile(scale, 2), SURE, line, k * 0.2)
         assert found.tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize(("there", "crossings"), [(1.05, [1]), (0.7, []), (1.4, [])])
-def test_whom_something_hides_half_crosses_nothing(there, crossings):
-    """Standing behind a bench: the lower end of the box comes and goes, and so does the size."""
-    statures = {k: 1.0 if k < 5 else there for k in range(10)}
-    assert walk(way(0.3, 0.7, 10), statures=statures) == crossings
-
-
-def test_one_size_on_both_sides_is_needed_only_until_they_are_seen_whole():
-    statures = {k: 0.6 if 5 <= k < 7 else 1.0 for k in range(10)}
-    assert walk(way(0.3, 0.7, 10), statures=statures) == [1]
