@@ -61,7 +61,7 @@ def coarser(mask: Mask, shape: tuple[int, int] = GRID) -> Mask:
 
 
 def finer(mask: Mask, shape: tuple[int, int]) -> Mask:
-    """A mask in another size: each new cell that touches a cell of the mask, however little."""
+    """A mask, (h, w), in another size: each new cell that touches a cell of the mask, however little."""
     for axis, size in enumerate(shape):
         old = mask.shape[axis]
         edges = np.arange(size + 1) * old
