@@ -124,12 +124,23 @@ def plan(
         return np.ones(GRID, np.bool_)
     seen = bodies.at(pts_s, near, size_px)
     surely, possibly = witnessed.backdrop.strange(luma)
-    strange = surely | (possibly & painted(seen.reach, SHAPE))
+    strange = surely | (possibly & (painted(seen.reach, SHAPE) | _RIM))
     covered = options.shade | painted(seen.people if options.cover == "people" else seen.heads)
     for look in _next_to(near, pts_s):
         covered |= crowded(look)
     covered |= _unexplained(strange, seen, open_bodies=options.cover == "heads")
     return covered
+
+
+def _rim() -> Mask:
+    rim = np.ones(SHAPE, np.bool_)
+    rim[_RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX] = False
+    return rim
+
+
+_RIM_PX = 3
+_RIM = _rim()
+"""Of who comes into the picture a few pixels show at first: there, what is possibly something counts, too."""
 
 
 def _next_to(looks: list[Look], pts_s: float) -> list[Look]:
@@ -174,16 +185,19 @@ def _shared(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def _unexplained(strange: Mask, seen: Bodies, *, open_bodies: bool) -> Mask:
     """Cells with what is strange and no body below a head, spread a little, holes closed."""
-    left = strange
+    left, opened = strange, np.zeros(GRID, np.bool_)
     if open_bodies and seen.clear.any():
-        left = strange & ~painted(_open(strange, seen), SHAPE, inside=True)
+        bodies_seen = _open(strange, seen)
+        left = strange & ~painted(bodies_seen, SHAPE, inside=True)
+        opened = painted(bodies_seen, inside=True)
     cells = coarser(left).astype(np.uint8)
     closed = cv2.morphologyEx(cells, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     size = 2 * _SPREAD_CELLS + 1
     kernel = np.ones((size + _UP_CELLS, size), np.uint8)
     # The anchor makes it reach farther up than down.
     spread = cv2.dilate(closed, kernel, anchor=(_SPREAD_CELLS, _SPREAD_CELLS))
-    return np.asarray(spread > 0)
+    # Nothing is spread over them: what is beside them is theirs, or they would not be open.
+    return np.asarray((spread > 0) & ~opened)
 
 
 def _open(strange: Mask, seen: Bodies) -> Boxes:
@@ -221,14 +235,12 @@ def _part(boxes: Boxes, share: tuple[float, float, float, float]) -> Boxes:
     return np.asarray(low + size * share)
 
 
-def _sums(mask: Mask) -> NDArray[np.int64]:
+def _sums(mask: Mask) -> NDArray[np.int32]:
     """(h + 1, w + 1): how much of a mask is above and left of each corner."""
-    sums = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
-    sums[1:, 1:] = mask.cumsum(axis=0).cumsum(axis=1)
-    return sums
+    return np.asarray(cv2.integral(mask.view(np.uint8)), np.int32)
 
 
-def _share(sums: NDArray[np.int64], boxes: Boxes) -> NDArray[np.float64]:
+def _share(sums: NDArray[np.int32], boxes: Boxes) -> NDArray[np.float64]:
     """(k,) share of each box, fractions of the picture, that a mask fills; 0 beyond the picture."""
     rows, columns = sums.shape[0] - 1, sums.shape[1] - 1
     scaled = boxes * (columns, rows, columns, rows)

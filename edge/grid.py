@@ -28,13 +28,10 @@ def painted(boxes: ArrayLike, shape: tuple[int, int] = GRID, *, inside: bool = F
     else:
         low, high = np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])
     low, high = (np.clip(edge, 0, (columns, rows)).astype(np.intp) for edge in (low, high))
-    some = (high > low).all(axis=1)
-    (x0, y0), (x1, y1) = low[some].T, high[some].T
-    # Each box adds one at its first corner; running sums both ways spread it over the box.
-    steps = np.zeros((rows + 1, columns + 1), np.int32)
-    for y, x, sign in ((y0, x0, 1), (y0, x1, -1), (y1, x0, -1), (y1, x1, 1)):
-        np.add.at(steps, (y, x), sign)
-    return np.asarray(steps.cumsum(axis=0).cumsum(axis=1)[:rows, :columns] > 0)
+    mask = np.zeros(shape, np.bool_)
+    for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True):
+        mask[y0:y1, x0:x1] = True  # a box a time: running sums over the grid take three times as long
+    return mask
 
 
 def shaded(polygon: ArrayLike, shape: tuple[int, int] = GRID) -> Mask:
@@ -66,6 +63,9 @@ def finer(mask: Mask, shape: tuple[int, int]) -> Mask:
         old = mask.shape[axis]
         edges = np.arange(size + 1) * old
         first, last = edges[:-1] // size, -(-edges[1:] // size)
+        if size >= old:  # a smaller cell touches two at most
+            mask = mask.take(first, axis=axis) | mask.take(last - 1, axis=axis)
+            continue
         sums = np.zeros_like(mask, np.int32, shape=(old + 1, mask.shape[1 - axis]))
         np.cumsum(mask if axis == 0 else mask.T, axis=0, out=sums[1:])
         some = sums[last] > sums[first]

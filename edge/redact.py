@@ -74,5 +74,5 @@ def redacted(yuv: Yuv, covered: Mask, pattern: Pattern) -> Yuv:
     whole = cv2.resize(half.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     cv2.copyTo(pattern.luma, whole, out[:height])
     colours = out.reshape(-1)[height * width :].reshape(2, height // 2, width // 2)
-    colours[:, half] = _NO_COLOUR
+    np.copyto(colours, _NO_COLOUR, where=half)
     return out
