@@ -38,7 +38,7 @@ LATE_S = 0.2
 """After so long a look counts in live video; a node at 80 % load takes 0.15 s at the median."""
 CLIP_AFTER_S = 10.0
 """A clip is made when what comes after its middle is there."""
-LEARNED_S = 20.0
+LEARNED_S = 25.0
 """From then on the share of pictures that is covered is told: before, the place is still being learned."""
 WANTED = 0.995
 TIMED_S = (12.0, 14.0)

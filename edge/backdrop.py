@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 SHAPE = LUMA_SIZE[::-1]
-LEARN_S, ABSORB_S = 8.0, 120.0
+LEARN_S, ABSORB_S = 15.0, 300.0
 """By how much longer a pixel has one brightness than others before it is background: at first, and where it
 was another before. Time during which somebody was found there does not count."""
 _MEMORY_S = 8.0

@@ -39,6 +39,20 @@ _KEPT_S = 1.0
 """Looks up to so far away tell where people may be."""
 
 
+def _rim(shape: tuple[int, int], wide: int) -> Mask:
+    rim = np.ones(shape, np.bool_)
+    rim[wide:-wide, wide:-wide] = False
+    rim.flags.writeable = False
+    return rim
+
+
+RIM = _rim(GRID, 1)
+"""(90, 160) bool: the outermost cells, always covered. The first lines of who comes in are fewer than
+an encoder cares for: 28 pixels of a head at night were in the truth and not in the decoded picture."""
+_NEAR_RIM = _rim(SHAPE, 6)
+"""There, what is possibly something counts, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class CoverOptions:
     """What is covered; there is no way to cover nothing.
@@ -124,23 +138,12 @@ def plan(
         return np.ones(GRID, np.bool_)
     seen = bodies.at(pts_s, near, size_px)
     surely, possibly = witnessed.backdrop.strange(luma)
-    strange = surely | (possibly & (painted(seen.reach, SHAPE) | _RIM))
-    covered = options.shade | painted(seen.people if options.cover == "people" else seen.heads)
+    strange = surely | (possibly & (painted(seen.reach, SHAPE) | _NEAR_RIM))
+    covered = RIM | options.shade | painted(seen.people if options.cover == "people" else seen.heads)
     for look in _next_to(near, pts_s):
         covered |= crowded(look)
     covered |= _unexplained(strange, seen, open_bodies=options.cover == "heads")
     return covered
-
-
-def _rim() -> Mask:
-    rim = np.ones(SHAPE, np.bool_)
-    rim[_RIM_PX:-_RIM_PX, _RIM_PX:-_RIM_PX] = False
-    return rim
-
-
-_RIM_PX = 3
-_RIM = _rim()
-"""Of who comes into the picture a few pixels show at first: there, what is possibly something counts, too."""
 
 
 def _next_to(looks: list[Look], pts_s: float) -> list[Look]:

@@ -6,7 +6,7 @@ ends in `RedactionError`, and there is no picture then.
 
 import threading
 from collections import deque
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from typing import NoReturn
 
 import numpy as np
@@ -20,10 +20,13 @@ from edge.redact import Pattern, redacted
 from streams.frame import Picture
 from streams.tiles import LUMA_SIZE
 
-KEEP_S = 30.0
-"""How long looks are remembered: a clip is made of pictures that are some ten seconds old."""
+KEEP_S = 60.0
+"""How long looks are remembered: a clip begins 20 s before it can be made, and may have to wait."""
 _KEEP_LOOKS = 1024
 _AROUND_S = 2.0
+
+_NO_LUMA = np.zeros((0, 0), np.uint8)
+"""Brightness is learned from at once; kept, it would take 9 MB a camera at 5 looks a second."""
 
 _SEAL = object()
 
@@ -84,7 +87,7 @@ class Sightings:
                 self._backdrop = Backdrop.unknown(look.luma, look.pts_s)
             else:
                 self._backdrop = self._backdrop.learn(look.luma, occupied(look), look.pts_s)
-            self._looks.append(look)
+            self._looks.append(replace(look, luma=_NO_LUMA))
             while self._looks[0].pts_s < look.pts_s - KEEP_S:
                 self._looks.popleft()
 

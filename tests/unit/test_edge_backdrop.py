@@ -36,7 +36,7 @@ def test_all_is_strange_until_it_is_learned() -> None:
 
 
 def test_somebody_new_is_strange_and_nothing_else() -> None:
-    surely, possibly = _learned(15).strange(_with_somebody())
+    surely, possibly = _learned(LEARN_S + 7).strange(_with_somebody())
     assert surely[80:120, 100:120].mean() > 0.97
     surely[78:122, 98:122] = False
     assert surely.mean() < 0.002
@@ -52,7 +52,7 @@ def test_where_somebody_was_found_nothing_is_learned() -> None:
 
 
 def test_what_is_put_down_stays_strange_for_long_then_belongs_there() -> None:
-    place = _learned(15)
+    place = _learned(LEARN_S + 7)
     soon = _learned(ABSORB_S / 2, place, luma=_with_somebody())
     assert soon.strange(_with_somebody())[0][80:120, 100:120].mean() > 0.95
     late = _learned(1.5 * ABSORB_S, place, luma=_with_somebody())
@@ -61,7 +61,7 @@ def test_what_is_put_down_stays_strange_for_long_then_belongs_there() -> None:
 
 def test_who_passes_by_does_not_keep_a_place_from_being_learned() -> None:
     rng, backdrop = np.random.default_rng(2), Backdrop.unknown(EMPTY, 0.0)
-    for k in range(1, 80):
+    for k in range(1, round(8 * LEARN_S)):
         passing = _with_somebody() if k % 4 == 0 else EMPTY
         backdrop = backdrop.learn(_noisy(passing, rng), NOBODY, k / 2)
     assert backdrop.known.all()
@@ -70,11 +70,11 @@ def test_who_passes_by_does_not_keep_a_place_from_being_learned() -> None:
 
 def test_a_cloud_over_all_is_no_change() -> None:
     brighter = np.clip(EMPTY.astype(int) + 12, 0, 255).astype(np.uint8)
-    assert _learned(15).strange(brighter)[0].mean() < 0.001
+    assert _learned(LEARN_S + 7).strange(brighter)[0].mean() < 0.001
 
 
 def test_time_that_went_back_and_other_shapes() -> None:
-    assert not _learned(15).learn(EMPTY, NOBODY, 1.0).known.any()
+    assert not _learned(LEARN_S + 7).learn(EMPTY, NOBODY, 1.0).known.any()
     with pytest.raises(ValueError, match="luma must be"):
         Backdrop.unknown(EMPTY[:-1], 0.0)
     with pytest.raises(ValueError, match="occupied must be"):
