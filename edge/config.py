@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from edge import profiles
 from edge.access_config import AccessConfig, HttpConfig, TlsConfig, open_door
 from edge.eyesight_rules import HealthConfig
+from edge.privacy import CameraPrivacyConfig, PrivacyConfig
 from edge.rules import Rule
 from edge.sections import (
     Fault,
@@ -233,6 +234,9 @@ class CameraConfig(Section):
     lines: tuple[LineConfig, ...] = Field((), max_length=64)
     rules: tuple[Rule, ...] = Field((), max_length=128)
     health: HealthConfig = Field(HealthConfig(), description="What is watched for on the camera itself.")
+    privacy: CameraPrivacyConfig = Field(
+        CameraPrivacyConfig(), description="What is covered in pictures that leave the node."
+    )
 
     _off = field_validator("gate", mode="before")(_bare_off)
 
@@ -303,6 +307,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     budget: BudgetConfig = BudgetConfig()
     surge: SurgeConfig = SurgeConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")

@@ -106,6 +106,13 @@ class Metrics(Collector):
             registry=self._registry,
         )
 
+        self._unredacted = prom.Counter(
+            "sharpeyes_redaction_failures",
+            "Pictures that were wanted and withheld, as they could not be redacted.",
+            ["camera"],
+            registry=self._registry,
+        )
+
     def watch(self, sample: Callable[[], NodeSample]) -> None:
         """Have `sample` called on each scrape, on the scraping thread."""
         self._sample = sample
@@ -125,6 +132,10 @@ class Metrics(Collector):
     def count_event(self, type_: str, level: int | None) -> None:
         """Count one event put into the outbox; level None for the node's own."""
         self._created.labels(type_, _level(level)).inc()
+
+    def count_redaction_failure(self, camera_id: str, pictures: int = 1) -> None:
+        """Count pictures that were withheld as redaction failed; 0 shows a camera's series before any did."""
+        self._unredacted.labels(camera_id).inc(pictures)
 
     def text(self) -> tuple[bytes, str]:
         """Everything in Prometheus' text format, and its content type."""

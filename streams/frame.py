@@ -33,6 +33,10 @@ class Picture(Protocol):
         """Brightness alone, scaled to `width` x `height`: (height, width) uint8, C-contiguous."""
         ...
 
+    def yuv(self, width: int, height: int) -> NDArray[np.uint8]:
+        """Scaled to an even size, for encoders: (height * 3 / 2, width) uint8, planar YUV 4:2:0."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

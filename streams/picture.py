@@ -105,6 +105,16 @@ class AvPicture:
         lines = _luma_plane(frame)[step // 2 :: step]
         return cast("NDArray[np.uint8]", cv2.resize(lines, (width, height), interpolation=cv2.INTER_AREA))
 
+    def yuv(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The picture scaled to even `width` x `height`, as encoders take it: planar YUV 4:2:0, video range.
+
+        (height * 3 / 2, width) uint8, C-contiguous, a copy that belongs to the caller: at the picture's own
+        size the one that takes it out of the decoder's buffer. Raises ValueError for an odd size.
+        """
+        if width % 2 or height % 2:
+            raise ValueError(f"4:2:0 needs an even size, got {width}x{height}")
+        return _converted(self._frame, width, height, "yuv420p")
+
 
 class ArrayPicture:
     """A picture from an array.
@@ -144,6 +154,10 @@ class ArrayPicture:
     def luma(self, width: int, height: int) -> NDArray[np.uint8]:
         """Brightness alone (ITU-R BT.601), scaled: (height, width) uint8, full range, C-contiguous."""
         return _converted(av.VideoFrame.from_ndarray(self._bgr, format="bgr24"), width, height, "gray")
+
+    def yuv(self, width: int, height: int) -> NDArray[np.uint8]:
+        """As `AvPicture.yuv`."""
+        return AvPicture(av.VideoFrame.from_ndarray(self._bgr, format="bgr24")).yuv(width, height)
 
 
 def _checked(part: tuple[int, int, int, int], width: int, height: int) -> tuple[int, int, int, int]:

@@ -41,6 +41,7 @@ class Part:
         material: index into `MATERIALS`.
         shade: 3 dark to 13 light, which leaves room to round it with darker and lighter.
         over: drawn over what is about as near.
+        head: face, hair or what covers it.
     """
 
     centres: Vector
@@ -48,6 +49,7 @@ class Part:
     material: int
     shade: int
     over: bool = False
+    head: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +59,7 @@ class Body:
     Attributes:
         centres, radii: (balls, 3) and (balls,) body heights.
         starts, counts: (parts,) first ball and number of balls of each part.
-        materials, shades, over: (parts,) as in `Part`.
+        materials, shades, over, head: (parts,) as in `Part`.
     """
 
     centres: Vector
@@ -67,6 +69,7 @@ class Body:
     materials: NDArray[np.intp]
     shades: NDArray[np.intp]
     over: NDArray[np.bool_]
+    head: NDArray[np.bool_]
 
     @classmethod
     def of(cls, parts: list[Part]) -> "Body":
@@ -80,6 +83,7 @@ class Body:
             np.array([part.material for part in parts], np.intp),
             np.array([part.shade for part in parts], np.intp),
             np.array([part.over for part in parts], np.bool_),
+            np.array([part.head for part in parts], np.bool_),
         )
 
 
@@ -190,16 +194,15 @@ def _below(joints: gait.Pose | Bent, base: Vector, build: Build) -> list[Part]:
 def _head(base: Vector, up: Vector, build: Build) -> list[Part]:
     neck, head = base + up * (gait.NECK - gait.HIP), base + up * (gait.HEAD - gait.HIP)
     cover = TOP if build == "hood" else HAIR
+    front, back = FRONT * 0.022, FRONT * 0.02
     parts = [
-        _part(SKIN, 7, (neck - up * 0.01, 0.03), (head - up * 0.03 + FRONT * 0.01, 0.032)),
         _part(
             cover, 8, (head + up * 0.012 - FRONT * 0.014, 0.056), (head - up * 0.022 - FRONT * 0.022, 0.048)
         ),
-        _part(SKIN, 10, (head + FRONT * 0.022, 0.046), (head - up * 0.032 + FRONT * 0.026, 0.034)),
-        _part(
-            cover, 9, (head + up * 0.038 + FRONT * 0.008, 0.045), (head + up * 0.042 - FRONT * 0.02, 0.044)
-        ),
+        _part(SKIN, 10, (head + front, 0.046), (head - up * 0.032 + FRONT * 0.026, 0.034)),
+        _part(cover, 9, (head + up * 0.038 + FRONT * 0.008, 0.045), (head + up * 0.042 - back, 0.044)),
     ]
     if build in ("skirt", "bag"):
         parts.append(_part(HAIR, 8, (head - FRONT * 0.03, 0.05), (neck - FRONT * 0.05 - up * 0.02, 0.04)))
-    return parts
+    throat = _part(SKIN, 7, (neck - up * 0.01, 0.03), (head - up * 0.03 + FRONT * 0.01, 0.032))
+    return [throat, *(replace(part, head=True) for part in parts)]

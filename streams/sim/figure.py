@@ -5,6 +5,7 @@ gets, not which colour. So one figure serves every person in every camera: a loo
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -96,6 +97,48 @@ def figure(view: View) -> Figure:
     Raises:
         ValueError: the view is to be had by mirroring another.
     """
+    size = LARGE_SIZE if view.large else SIZE
+    picture, origin = _blank(view)
+    for tone, layers, _ in _painted(view):
+        for layer, lift in zip(layers, _LAYER_LIFTS, strict=True):
+            cv2.fillConvexPoly(picture, layer, tone + lift, cv2.LINE_8, _FRACTION_BITS)
+    index, anchor = _cropped(picture, origin)
+    shadow = np.where(index[::SHADOW_STEP, ::SHADOW_STEP] > 0, 255, 0).astype(np.uint8)
+    upright = size * math.cos(math.radians(view.pitch * PITCH_STEP_DEG))
+    return Figure(index, shadow, anchor, size, upright)
+
+
+@lru_cache(maxsize=1200)
+def head_cover(view: View) -> NDArray[np.uint8]:
+    """(h, w) uint8 of a canonical view's figure: 255 where its head is what is seen, else 0.
+
+    Raises:
+        ValueError: the view is to be had by mirroring another.
+    """
+    whole, _ = _blank(view)
+    heads = whole.copy()
+    for _, layers, head in _painted(view):
+        # What is painted over a head hides it; all figures are cropped alike, by the whole figure.
+        cv2.fillConvexPoly(whole, layers[0], 255, cv2.LINE_8, _FRACTION_BITS)
+        cv2.fillConvexPoly(heads, layers[0], 255 if head else 0, cv2.LINE_8, _FRACTION_BITS)
+    x, y, width, height = cv2.boundingRect(whole)
+    drawn = heads[y : y + height, x : x + width]
+    return np.asarray(cv2.copyMakeBorder(drawn, *(MARGIN_PX,) * 4, cv2.BORDER_CONSTANT, value=0), np.uint8)
+
+
+def _blank(view: View) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """What a figure is drawn on, and where the ground point is on it, in pixels."""
+    size = LARGE_SIZE if view.large else SIZE
+    width, height, *from_corner = _ROOM if view.pose < POSTURES_FROM else _ROOM_TO_LIE
+    return np.zeros((int(height * size), int(width * size)), np.uint8), np.array(from_corner) * size
+
+
+def _painted(view: View) -> Iterator[tuple[int, list[NDArray[np.int32]], bool]]:
+    """The parts of a figure, the farthest first: tone, three outlines, and whether it is of the head.
+
+    Raises:
+        ValueError: the view is to be had by mirroring another.
+    """
     if view.mirrored:
         raise ValueError(f"draw {view.canonical} instead, and mirror it")
     turn, pitch = 2 * math.pi * view.facing / FACINGS, math.radians(view.pitch * PITCH_STEP_DEG)
@@ -107,21 +150,14 @@ def figure(view: View) -> Figure:
 
     shape, size = body(view.build, view.pose), LARGE_SIZE if view.large else SIZE
     depths = np.add.reduceat(shape.centres @ into, shape.starts) / shape.counts - NEARER * shape.over
-    width, height, *from_corner = _ROOM if view.pose < POSTURES_FROM else _ROOM_TO_LIE
-    origin = np.array(from_corner) * size
-    flat = (shape.centres @ screen.T) * size + origin
+    flat = (shape.centres @ screen.T) * size + _blank(view)[1]
     layers = _layers(flat[:, None] + _CIRCLE * (shape.radii * size)[:, None, None], shape)
-    picture = np.zeros((int(height * size), int(width * size)), np.uint8)
     starts, counts = shape.starts * len(_CIRCLE), shape.counts * len(_CIRCLE)
     for part in np.argsort(depths)[::-1].tolist():
         span = slice(starts[part], starts[part] + counts[part])
         hull = cv2.convexHull(layers[0, span], returnPoints=False)[:, 0]
         tone = int(shape.materials[part] * SHADES + shape.shades[part])
-        for layer, lift in zip(layers, _LAYER_LIFTS, strict=True):
-            cv2.fillConvexPoly(picture, layer[span][hull], tone + lift, cv2.LINE_8, _FRACTION_BITS)
-    index, anchor = _cropped(picture, origin)
-    shadow = np.where(index[::SHADOW_STEP, ::SHADOW_STEP] > 0, 255, 0).astype(np.uint8)
-    return Figure(index, shadow, anchor, size, size * math.cos(pitch))
+        yield tone, [layer[span][hull] for layer in layers], bool(shape.head[part])
 
 
 def _layers(rings: NDArray[np.float64], shape: Body) -> NDArray[np.int32]:

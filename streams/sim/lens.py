@@ -32,14 +32,15 @@ class Lens:
         """As it hangs while nobody has moved it."""
         return self._straight.camera
 
-    def shoot(self, moment: Moment, *, visibility: bool = False) -> Shot:
+    def shoot(self, moment: Moment, *, visibility: bool = False, heads: bool = False) -> Shot:
         """The picture of a moment; who is in it is told for the camera as it hangs when nobody moved it.
 
         Args:
             moment: of a scene at this place.
             visibility: whether to work out how much of each person is to be seen.
+            heads: whether to tell which pixels show heads.
         """
-        shot = self._straight.shoot(moment, visibility=visibility)
+        shot = self._straight.shoot(moment, visibility=visibility, heads=heads)
         yuv, weather = shot.yuv, self._weather
         moved = self._moved_now(moment.time_s)
         if moved is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streams.sim.background import background
 from streams.sim.canvas import Canvas, Plane, Sprite, window
-from streams.sim.figure import View
+from streams.sim.figure import View, head_cover
 from streams.sim.furniture import box_sprite
 from streams.sim.layout import Box, Placed, Sight, lay_out
 from streams.sim.light import Light
@@ -37,6 +37,8 @@ class Shot:
             asked for.
         things: the things in it, the farthest first.
         things_visible: one a thing, as `visible`.
+        heads: (height, width) int16, row in `people` of whose head each pixel shows, -1 for none; None unless
+            asked for. Who rides a vehicle is drawn with it, and is no figure.
     """
 
     yuv: Plane
@@ -44,6 +46,7 @@ class Shot:
     visible: tuple[float, ...]
     things: tuple[Shown, ...] = ()
     things_visible: tuple[float, ...] = ()
+    heads: NDArray[np.int16] | None = None
 
 
 class Renderer:
@@ -87,12 +90,13 @@ class Renderer:
         self._sprites: dict[int, tuple[object, Sprite]] = {}
         self._noise = _noise_bank(seed, size) if sensor_noise else None
 
-    def shoot(self, moment: Moment, *, visibility: bool = False) -> Shot:
+    def shoot(self, moment: Moment, *, visibility: bool = False, heads: bool = False) -> Shot:
         """The picture of a moment.
 
         Args:
             moment: of a scene at this renderer's place.
             visibility: whether to work out how much of each person is to be seen.
+            heads: whether to tell which pixels show heads.
         """
         self._dress(moment)
         outfits = [self._wardrobe[int(number)][0] for number in moment.number]
@@ -106,23 +110,27 @@ class Renderer:
             if item.shadow is not None:
                 canvas.darken(*item.shadow)
         owners = _Owners(self.size, len(placed) + len(shown)) if visibility else None
+        crowns = _Heads(self.size) if heads else None
         things = iter([*self._solid(shown, len(placed)), (-1.0, None, -1)])
         thing_depth, thing, owner = next(things)
         for order, one in enumerate(placed):
             while thing is not None and thing_depth > one.depth_m:
-                self._lay(canvas, thing, owners, owner)
+                self._lay(canvas, thing, (owners, crowns), owner)
                 thing_depth, thing, owner = next(things)
             sprite = self._sprite(one, int(moment.number[one.row]))
             if sprite is not None:
-                self._lay(canvas, sprite, owners, order)
+                self._lay(canvas, sprite, (owners, crowns), order)
+                if crowns is not None:
+                    crowns.show(*self._crown(one), order)
         while thing is not None:
-            self._lay(canvas, thing, owners, owner)
+            self._lay(canvas, thing, (owners, crowns), owner)
             _, thing, owner = next(things)
         self._add_noise(canvas, moment.time_s)
         boxes = [*(one.box for one in placed), *(item.box for item in shown)]
         extents = [_extent(box, self.size) for box in boxes]
         visible = owners.visible(extents) if owners else ()
-        return Shot(yuv, tuple(placed), visible[: len(placed)], tuple(shown), visible[len(placed) :])
+        seen = crowns.map if crowns else None
+        return Shot(yuv, tuple(placed), visible[: len(placed)], tuple(shown), visible[len(placed) :], seen)
 
     def _solid(self, shown: list[Shown], first: int) -> list[tuple[float, Sprite | None, int]]:
         """Furniture and things, the farthest first: depth, picture and owner; owners count from `first`."""
@@ -167,18 +175,14 @@ class Renderer:
     def _drawn(
         self, one: Placed, number: int, shape: tuple[int, int], at: tuple[int, int, int, int]
     ) -> Sprite:
-        painted = self._painted(one, number)
-        layers = np.zeros((*shape, 4), np.uint8)
-        x, y, width, height = at
-        if one.lean == 0.0:
-            inner = layers[y : y + height, x : x + width]
-            cv2.resize(painted, (width, height), dst=inner, interpolation=cv2.INTER_LINEAR)
-        else:
-            wide, high = width / painted.shape[1], height / painted.shape[0]
-            shift = x + one.lean * (one.foot_y - one.y)
-            matrix = np.array([[wide, -one.lean * high, shift], [0.0, high, y]])
-            cv2.warpAffine(painted, matrix, shape[::-1], dst=layers, flags=cv2.INTER_LINEAR)
-        return Sprite.from_layers(layers, 0, 0)
+        return Sprite.from_layers(_scaled(self._painted(one, number), one, shape, at), 0, 0)
+
+    def _crown(self, one: Placed) -> tuple[int, int, Plane]:
+        """Where a figure's head is: left, top, and (h, w) uint8, at least 128 where it is drawn."""
+        cover = head_cover(one.view.canonical)[:: one.step, :: -one.step if one.view.mirrored else one.step]
+        left, top, right, bottom = (math.floor(edge) for edge in one.frame)
+        at = (one.x - left, one.y - top, one.width, one.height)
+        return left, top, _scaled(np.ascontiguousarray(cover), one, (bottom - top + 2, right - left + 2), at)
 
     def _painted(self, one: Placed, number: int) -> NDArray[np.uint8]:
         """The figure in the person's colours; kept, as the same poses come again with every stride."""
@@ -210,10 +214,15 @@ class Renderer:
         canvas.darken(x, y, np.asarray(keep, np.uint8))
 
     @staticmethod
-    def _lay(canvas: Canvas, sprite: Sprite, owners: "_Owners | None", owner: int) -> None:
+    def _lay(
+        canvas: Canvas, sprite: Sprite, truth: "tuple[_Owners | None, _Heads | None]", owner: int
+    ) -> None:
         canvas.lay(sprite)
+        owners, crowns = truth
         if owners is not None:
             owners.claim(sprite, owner)
+        if crowns is not None:
+            crowns.hide(sprite)
 
     def _add_noise(self, canvas: Canvas, time_s: float) -> None:
         if self._noise is None:
@@ -223,6 +232,23 @@ class Renderer:
         x, y = rng.integers(0, _NOISE_MARGIN, 2)
         width, height = self.size
         cv2.add(canvas.y, self._noise[y : y + height, x : x + width], dst=canvas.y)
+
+
+def _scaled(
+    painted: NDArray[np.uint8], one: Placed, shape: tuple[int, int], at: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """A figure's (h, w) or (h, w, n) layers, scaled into `shape` at (x, y, width, height), leaning."""
+    layers = np.zeros((*shape, *painted.shape[2:]), np.uint8)
+    x, y, width, height = at
+    if one.lean == 0.0:
+        inner = layers[y : y + height, x : x + width]
+        cv2.resize(painted, (width, height), dst=inner, interpolation=cv2.INTER_LINEAR)
+    else:
+        wide, high = width / painted.shape[1], height / painted.shape[0]
+        shift = x + one.lean * (one.foot_y - one.y)
+        matrix = np.array([[wide, -one.lean * high, shift], [0.0, high, y]])
+        cv2.warpAffine(painted, matrix, shape[::-1], dst=layers, flags=cv2.INTER_LINEAR)
+    return layers
 
 
 def _kept_height(height: int) -> int:
@@ -261,6 +287,31 @@ class _Owners:
         left = np.bincount(self._map[self._map >= 0], minlength=len(self._shown))
         share = left / np.maximum(self._shown, 1) * np.array(extents)
         return tuple(float(value) for value in np.clip(share, 0.0, 1.0))
+
+
+class _Heads:
+    """Whose head each pixel of the picture shows: -1 for nobody's.
+
+    A pixel counts from half coverage on, so that a head's soft edge is part of it where it prevails.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.map = np.full((size[1], size[0]), -1, np.int16)
+
+    def hide(self, sprite: Sprite) -> None:
+        """Take away what a sprite stands before."""
+        height, width = sprite.luma_clear.shape
+        part = self.map[sprite.y : sprite.y + height, sprite.x : sprite.x + width]
+        part[sprite.luma_clear < 128] = -1
+
+    def show(self, left: int, top: int, cover: Plane, owner: int) -> None:
+        """Show a head, (h, w) of at least 128 where it is, at a place that may reach beyond the picture."""
+        height, width = cover.shape
+        x0, y0 = max(0, -left), max(0, -top)
+        x1, y1 = min(width, self.map.shape[1] - left), min(height, self.map.shape[0] - top)
+        if x1 > x0 and y1 > y0:
+            part = self.map[top + y0 : top + y1, left + x0 : left + x1]
+            part[cover[y0:y1, x0:x1] >= 128] = owner
 
 
 def _extent(box: Box, size: tuple[int, int]) -> float:

@@ -122,3 +122,42 @@ def test_suggestions():
     assert suggestion("sourc", ["source", "place"]) == "; did you mean 'source'?"
     assert suggestion("q", ["source"]) == "; known: source"
     assert suggestion("q", []) == ""
+
+
+def test_what_is_covered_in_pictures():
+    camera = {"id": "gate", "source": "x.mp4"}
+    config = Config.model_validate({"cameras": [camera]})
+    assert (config.privacy.cover, config.privacy.blind_after_s) == ("heads", 1.0)
+    assert config.cameras[0].privacy.masks == ()
+    assert config.cameras[0].privacy.cover is None
+
+
+@pytest.mark.parametrize("cover", ["off", False, "none", "faces", None, ""])
+def test_pictures_without_redaction_do_not_exist(cover: object):
+    with pytest.raises(ValidationError, match="heads"):
+        Config.model_validate({"privacy": {"cover": cover}, "cameras": [{"id": "a", "source": "x"}]})
+    if cover is not None:
+        with pytest.raises(ValidationError, match="heads"):
+            CameraConfig.model_validate({"id": "a", "source": "x", "privacy": {"cover": cover}})
+
+
+@pytest.mark.parametrize(
+    ("mask", "why"),
+    [
+        ([(0, 0), (1.1, 0), (1, 1)], "outside the picture"),
+        ([(0, 0), (1, 1), (1, 0), (0, 1)], "crosses itself"),
+        ([(0, 0), (1, 1)], "at least 3"),
+        ([(0, 0), (0, 0), (1, 1)], "same point twice"),
+    ],
+)
+def test_masks_that_would_not_cover_what_they_seem_to(mask: list[tuple[float, float]], why: str):
+    with pytest.raises(ValidationError, match=why):
+        CameraConfig.model_validate({"id": "a", "source": "x", "privacy": {"masks": [mask]}})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 2.5, float("nan")])
+def test_pictures_that_nobody_looked_at_stay_covered(seconds: float):
+    with pytest.raises(ValidationError):
+        Config.model_validate(
+            {"privacy": {"blind_after_s": seconds}, "cameras": [{"id": "a", "source": "x"}]}
+        )

@@ -113,3 +113,26 @@ def test_nonsense_is_refused() -> None:
         ArrayPicture(np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match="cannot be 0x5"):
         ArrayPicture(np.zeros((4, 4, 3), np.uint8)).bgr(0, 5)
+
+
+def test_yuv_is_what_encoders_take_and_the_callers_own() -> None:
+    noise = np.random.default_rng(1).integers(30, 220, (48, 64), np.uint8)
+    stored = np.concatenate((noise, np.full((24, 64), 128, np.uint8)))
+    picture = AvPicture(av.VideoFrame.from_ndarray(stored, format="yuv420p"))
+    one, other = picture.yuv(64, 48), picture.yuv(64, 48)
+    assert np.array_equal(one, stored)
+    assert not np.shares_memory(one, other)
+    one[:] = 0
+    assert np.array_equal(picture.yuv(64, 48), stored)
+    assert picture.yuv(32, 24).shape == (36, 32)
+    grey = ArrayPicture(np.full((48, 64, 3), 255, np.uint8)).yuv(64, 48)
+    assert (grey[:48] >= 234).all()  # video range
+    assert grey[:48].max() <= 235
+    with pytest.raises(ValueError, match="even size"):
+        picture.yuv(63, 48)
+
+
+def test_yuv_of_a_full_range_picture_is_in_video_range() -> None:
+    white = np.concatenate((np.full((24, 32), 255, np.uint8), np.full((12, 32), 128, np.uint8)))
+    yuv = AvPicture(av.VideoFrame.from_ndarray(white, format="yuvj420p")).yuv(32, 24)
+    assert (yuv[:24] == 235).all()

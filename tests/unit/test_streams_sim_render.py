@@ -182,3 +182,37 @@ def test_a_window_is_even_and_within() -> None:
 def test_pictures_have_colour(renderer: Renderer) -> None:
     bgr = cv2.cvtColor(renderer.shoot(_moment((0.0, 12.0))).yuv, cv2.COLOR_YUV2BGR_I420)
     assert np.ptp(bgr.astype(int), axis=2).max() > 60
+
+
+def test_head_pixels_lie_at_the_head_and_are_hidden_by_who_is_nearer(renderer: Renderer) -> None:
+    alone = renderer.shoot(_moment((0.5, 14.0)), heads=True)
+    assert alone.heads is not None
+    rows, columns = np.nonzero(alone.heads == 0)
+    left, top, right, bottom = alone.people[0].box
+    middle = renderer.camera.project(np.array([(0.5, 14.0, 0.935 * 1.7)]))[0] * SIZE
+    assert 0.004 < len(rows) / ((right - left) * (bottom - top)) < 0.25
+    assert rows.min() >= top - 2
+    assert rows.max() < top + 0.25 * (bottom - top)
+    assert (columns.mean(), rows.mean()) == pytest.approx(middle, abs=0.05 * (bottom - top))
+
+    behind = renderer.shoot(_moment((0.5, 14.0), (0.5, 13.9)), heads=True)
+    assert behind.heads is not None
+    farthest = next(k for k, one in enumerate(behind.people) if one.row == 0)
+    assert 0 <= (behind.heads == farthest).sum() < len(rows)
+    assert (behind.heads == 1 - farthest).sum() > 0
+
+
+def test_heads_are_told_at_the_pictures_edge_and_only_when_asked_for(renderer: Renderer) -> None:
+    edge = renderer.camera.project(np.array([(0.0, 10.0)]))[0]
+    assert 0 < edge[0] < 1
+    crowd = [(x, 10.0) for x in np.linspace(-9.0, 9.0, 37)]
+    shot = renderer.shoot(_moment(*crowd), heads=True)
+    assert shot.heads is not None
+    assert shot.heads.shape == SIZE[::-1]
+    assert {-1} < set(np.unique(shot.heads).tolist()) <= {-1, *range(len(shot.people))}
+    assert renderer.shoot(_moment(*crowd)).heads is None
+
+
+def test_telling_heads_changes_no_pixel(renderer: Renderer) -> None:
+    moment = _moment((0.5, 14.0), (2.0, 9.0))
+    assert np.array_equal(renderer.shoot(moment).yuv, renderer.shoot(moment, heads=True).yuv)
