@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from edge.identifiers import Uuid7
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.normality_store import NORMALITY, NormalityStore
 from edge.opening import address, source_options
+from edge.pictures import CameraPictures
 from edge.pipeline import Pipeline
 from edge.precision import RuleVerdicts
 from edge.saver import Saver
@@ -65,6 +66,7 @@ class Node:
     Attributes:
         config: what it was started with.
         board: the newest events.
+        pictures: by camera, what is needed to show something of it.
         redis_url: where events go, credentials included; show `status().redis` instead.
     """
 
@@ -85,6 +87,9 @@ class Node:
         self._metrics = Metrics()
         self._broker = None if config.redis.url else EmbeddedBroker(config.node.data_dir)
         self._mailbox = Mailbox({camera.id: camera.max_age_s for camera in config.cameras}, clock)
+        self.pictures: Mapping[str, CameraPictures] = {
+            camera.id: CameraPictures.of(config.privacy, camera) for camera in config.cameras
+        }
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
         self._views = ViewStore(config.node.data_dir / VIEWS)
@@ -148,6 +153,7 @@ class Node:
             self._mailbox,
             self._clock,
             random.Random(),  # noqa: S311 - jitter of retries, no secret
+            ring=self.pictures[camera.id].ring,
         )
 
     def _watch(self, camera: CameraConfig) -> CameraWatch:
@@ -155,6 +161,7 @@ class Node:
         watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
         watch.attend = self._readers[camera.id].set_attention
         watch.remember(self._normality)
+        watch.sightings = self.pictures[camera.id].sightings
         watch.timezone = ZoneInfo(self.config.node.timezone)
         return watch
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, tzinfo
 
@@ -15,10 +16,13 @@ from edge.eyesight import Eyesight
 from edge.eyesight_rules import SUBJECT
 from edge.health import RateMeter
 from edge.incidents import Change, Incidents, policies
+from edge.looks import Look
 from edge.normality_store import NormalityStore
 from edge.observation import Observation
 from edge.people import People
 from edge.precision import RuleVerdicts
+from edge.redactor import Sightings
+from edge.rule_base import Setting
 from edge.scene import UNKNOWN, Scene
 from edge.schedule import holds
 from edge.site import Site
@@ -26,12 +30,15 @@ from edge.steadiness import Steadiness
 from edge.stills import Stills
 from edge.strictness import strictness
 from edge.view_store import ViewStore
-from models.detections import Detections
+from models.detections import Detections, Tracks
 from models.detector import Detector
 from models.tracker import Tracker
 
 STAYS = frozenset({"hazard.fall", "hazard.fire"})
 """While somebody lies or something burns the camera is looked at, though nothing else may move there."""
+
+NOBODY = -1
+"""The class of people where the detector has none."""
 
 MIND_S = 60.0
 """How often a camera asks whether it is to forget what is usual."""
@@ -63,6 +70,7 @@ class CameraWatch:
         timezone: of the place, for schedules; None where a picture's time of day means nothing, as in a clip.
         known: (n, 4) boxes of who or what was there at the last look, fractions of the picture.
         seen_mono_s: host time of the last analysed picture; None before the first.
+        sightings: are told what was seen, for who covers people in pictures; None where none are shown.
     """
 
     def __init__(
@@ -85,6 +93,9 @@ class CameraWatch:
         self.timezone: tzinfo | None = None
         self.seen_mono_s: float | None = None
         self.known: NDArray[np.float32] = np.zeros((0, 4), np.float32)
+        self.sightings: Sightings | None = None
+        person = Setting(self.site, detector.class_names).person
+        self._person = NOBODY if person is None else person
         self._context = context
         self._model = ModelRef(name=detector.name, sha256=detector.sha256)
         self._tracker = tracker
@@ -120,6 +131,7 @@ class CameraWatch:
         self._mind(pts_s)
         local = utc.astimezone(self.timezone) if self.timezone is not None else None
         own = self._look_at_itself(scene, pts_s, local)
+        self._witness(scene, detections, tracks, pts_s)
         if self._analysis.unseen is None:
             scene = self._stills.look(scene, detections, pts_s)
         scene = replace(scene, found=detections)
@@ -144,7 +156,8 @@ class CameraWatch:
 
     def checks_view(self, pts_s: float) -> bool:
         """Whether the picture's brightness is wanted, to see what keeps still, or how the camera is."""
-        return self._stills.due(pts_s) or self._eyesight.due(pts_s) or self._steadiness.due(pts_s)
+        shown = self.sightings is not None  # what differs from the empty place is covered
+        return shown or self._stills.due(pts_s) or self._eyesight.due(pts_s) or self._steadiness.due(pts_s)
 
     def _look_at_itself(self, scene: Scene, pts_s: float, local: datetime | None) -> list[Observation]:
         """Whether the camera sees anything, and looks where it was set up to; what follows for the rules."""
@@ -159,10 +172,19 @@ class CameraWatch:
         if luma is not None and analysis.unseen is None and self._steadiness.due(pts_s):
             self._steadiness.look(luma, pts_s, self.known)
             analysis.ground_lost = self._steadiness.ground_lost
+            if self._steadiness.places_lost and not analysis.places_lost and self.sightings is not None:
+                self.sightings.forget()  # the empty place that was learned is not in view any more
             analysis.places_lost = self._steadiness.places_lost
         if holds(moved.schedule, local):
             seen.append(self._steadiness.observation())
         return seen
+
+    def _witness(self, scene: Scene, found: Detections, tracks: Tracks, pts_s: float) -> None:
+        """Tell what was seen. A look that makes no sense is none: pictures without any are covered wholly."""
+        if self.sightings is None or scene.luma is None:
+            return
+        with suppress(ValueError):
+            self.sightings.take(Look.of(pts_s, scene.luma, found, tracks, self._person, scene.heads))
 
     def remember(self, store: NormalityStore) -> None:
         """Have rules that learn take up what they learned before, and keep it from now on."""

@@ -1,8 +1,8 @@
 """What a source yields: encoded packets. Kept apart from decoding, so that a gate can stand between."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import av
 
@@ -48,6 +48,17 @@ class StreamInfo:
     def __post_init__(self) -> None:
         if self.width < 0 or self.height < 0:
             raise ValueError(f"size must not be negative, got {self.width}x{self.height}")
+
+    def detached(self) -> Self:
+        """The same without the open stream behind it, to decode with when that is long closed."""
+        template = self.template
+        context = template.codec_context if isinstance(template, av.VideoStream) else template
+        extradata = getattr(context, "extradata", None)
+        if extradata is None:
+            return replace(self, template=None)
+        own = av.CodecContext.create(self.codec, "r")
+        own.extradata = bytes(extradata)
+        return replace(self, template=own)
 
 
 class PacketSource(Protocol):

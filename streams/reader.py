@@ -24,6 +24,7 @@ from streams.lag import BEHIND_S, Lag
 from streams.meter import Meter
 from streams.naps import Naps
 from streams.packet import Packet, PacketSource
+from streams.ring import PacketRing
 from streams.service import Service
 from streams.source import OpenSource, SourceOptions, open_source
 from streams.stats import Tally
@@ -142,6 +143,7 @@ class Reader:
         mailbox: gets the frames.
         clock: stamps frames, paces files and times retries.
         rng: jitter of the retries.
+        ring: gets every packet, decoded or not; None: nobody wants them.
         opener: opens sources.
         cpu_s: CPU seconds of the thread that asks.
     """
@@ -155,6 +157,7 @@ class Reader:
         clock: Clock,
         rng: random.Random,
         *,
+        ring: PacketRing | None = None,
         opener: OpenSource = open_source,
         cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
@@ -163,6 +166,7 @@ class Reader:
         self._options = options
         self._mailbox = mailbox
         self._clock = clock
+        self._ring = ring
         self._opener = opener
         self._backoff = Backoff(rng)
         self._gated = GatedDecoder(
@@ -316,7 +320,9 @@ class Reader:
                     self._meter.add("demux", 1)
                     now = self._now()
                     ready = now.mono_s - asked_s < WAITED_S
-                    self._emit(self._taken(packet, now, ready=ready), now)
+                    shown = self._taken(packet, now, ready=ready)
+                    self._keep(packet, now)
+                    self._emit(shown, now)
                     self._count(now, errors_before + decoder.errors)
                     self._rest(now.mono_s - asked_s)
                     asked_s = self._clock.monotonic()
@@ -326,7 +332,17 @@ class Reader:
                 self._emit(self._metered(self._gated.finish(now)), now)
                 raise
 
+    def _keep(self, packet: Packet, now: Seen) -> None:
+        """Put a packet into the ring; after it was taken in, as that may set the camera's clock right."""
+        if self._ring is None:
+            return
+        raw_s, offset_s = packet.pts_s, self._gated.timeline.offset_s
+        pts_s = None if raw_s is None or offset_s is None else raw_s + offset_s
+        self._ring.put(packet, pts_s, now.mono_s - (self._lag.lag_s if self._lag else 0.0), now.utc)
+
     def _rest(self, read_s: float) -> None:
+        if self._ring is not None and self._ring.followed:
+            return  # who watches live would see it stop and leap
         if self._gated.resting and not (self._lag is not None and self._lag.behind):
             nap_s = self._naps.length_s(read_s)
             if nap_s > 0:
@@ -356,6 +372,8 @@ class Reader:
     def _opened(self, source: PacketSource, decoder: Decoder) -> None:
         again = self._opened_before
         self._gated.opened(decoder, again=again, onwards=source.begun_s is not None)
+        if self._ring is not None:
+            self._ring.opened(source.info)
         if self._lag is not None:
             self._lag.lost()
         with self._lock:

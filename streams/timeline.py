@@ -48,6 +48,11 @@ class Timeline:
         self._line_s: float | None = None  # where the host's clock would be, on this timeline
         self._reconnected = False
 
+    @property
+    def offset_s(self) -> float | None:
+        """What this clock adds to the stream's stamps now; None while the next stamp will tell."""
+        return None if self._last_s is None or self._reconnected else self._offset_s
+
     def reconnected(self) -> None:
         """The stream was opened again: its next stamp starts anywhere, and really elapsed time goes by."""
         self._reconnected = True

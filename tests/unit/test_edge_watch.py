@@ -9,6 +9,7 @@ from edge.config import CameraConfig
 from edge.events import EventContext
 from edge.identifiers import Uuid7
 from edge.precision import RuleVerdicts
+from edge.redactor import Sightings
 from edge.scene import Scene
 from edge.still_rule import UNSETTLED
 from edge.watch import CameraWatch
@@ -275,3 +276,17 @@ def test_a_step_back_in_brightness_is_survived():
     for k, luma in enumerate((np.zeros((180, 320), np.uint8), np.full((180, 320), 255, np.uint8)) * 20):
         one.update(NOBODY, float(k), NOW, Scene(luma=luma))
     assert one.open_incidents in ((), ("camera.dark/view",))
+
+
+def test_it_tells_what_it_saw_to_who_covers_people():
+    one = eyed()
+    one.sightings = sightings = Sightings()
+    assert one.checks_view(0.0)
+    luma = np.full((180, 320), 90, np.uint8)
+    for k in range(3):
+        one.update(somebody(0.5), k / 5, NOW, Scene((1280, 720), luma=luma))
+    witnessed = sightings.around(0.4, live=True)
+    assert [look.pts_s for look in witnessed.looks] == [0.0, 0.2, 0.4]
+    assert [len(look) for look in witnessed.looks] == [1, 1, 1]
+    one.update(somebody(0.5), 0.6, NOW, Scene((1280, 720)))
+    assert len(sightings.around(0.6, live=True).looks) == 3
