@@ -66,7 +66,7 @@ class Shown:
         find = _finder(tls, http, data_dir, clock)
         certificate = find()
         log.info(
-            "TLS", sha256=certificate.fingerprint, expires=certificate.expires.date().isoformat(),
+            "TLS", sha256=certificate.sha256, expires=certificate.expires.date().isoformat(),
             names=sorted(certificate.names),
         )  # fmt: skip
         return cls(find, certificate, certificate.context())
@@ -75,7 +75,7 @@ class Shown:
         """Show the certificate that is there now; whether it is another. The old one stays if that fails."""
         try:
             found = self.find()
-            if found.fingerprint == self.certificate.fingerprint:
+            if found.sha256 == self.certificate.sha256:
                 return False
             found.context()  # on its own first: half of a pair would take the door away
             found.load_into(self.context)
@@ -83,7 +83,7 @@ class Shown:
             log.warning("the certificate cannot be replaced; the old one is shown on", why=str(exc))
             return False
         self.certificate = found
-        log.info("TLS goes on with another certificate", sha256=found.fingerprint)
+        log.info("TLS goes on with another certificate", sha256=found.sha256)
         return True
 
 

@@ -37,14 +37,14 @@ class Certificate:
     Attributes:
         chain: PEM file of the certificate, and of those above it.
         key: PEM file of its private key; may be the same.
-        fingerprint: SHA-256 of the certificate, as browsers show it.
+        sha256: of the certificate, as browsers show it.
         expires: aware UTC time.
         names: host names and addresses that it is for.
     """
 
     chain: Path
     key: Path
-    fingerprint: str
+    sha256: str
     expires: datetime
     names: frozenset[str]
 
@@ -125,7 +125,7 @@ def own_certificate(data_dir: Path, names: Iterable[str], clock: Clock) -> Certi
     except OSError as exc:
         raise CertificateError(f"{path} cannot be written: {exc.strerror}") from None
     made = _told(certificate, path, path)
-    log.info("the node made itself a certificate", sha256=made.fingerprint, names=wanted)
+    log.info("the node made itself a certificate", sha256=made.sha256, names=wanted)
     return made
 
 

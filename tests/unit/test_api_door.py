@@ -174,15 +174,15 @@ async def test_a_replaced_certificate_is_shown_without_a_restart(tmp_path: Path)
     key.chmod(0o600)
     made = config(tmp_path, tls={"certificate": str(chain), "key": str(key)})
     shown = Shown.open(made.tls, made.http, tmp_path, SystemClock())
-    assert shown.certificate.fingerprint == ours.fingerprint
+    assert shown.certificate.sha256 == ours.sha256
     assert not shown.refresh()
     chain.write_bytes(theirs.chain.with_name("certificate.pem").read_bytes())
     assert not shown.refresh()  # the key is still the old one
-    assert shown.certificate.fingerprint == ours.fingerprint
+    assert shown.certificate.sha256 == ours.sha256
     key.write_bytes(theirs.key.read_bytes())
     keeping = asyncio.create_task(Door(None, shown).keep_certificate(0.001))  # type: ignore[arg-type]
     async with asyncio.timeout(20):
-        while shown.certificate.fingerprint != theirs.fingerprint:  # noqa: ASYNC110 - nothing announces it
+        while shown.certificate.sha256 != theirs.sha256:  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(0.001)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)

@@ -31,7 +31,7 @@ def test_it_is_made_once_and_private(tmp_path: Path) -> None:
     assert made.names == set(NAMES)
     assert made.chain.stat().st_mode & 0o777 == 0o600
     assert made.chain.parent.stat().st_mode & 0o777 == 0o700
-    assert len(made.fingerprint) == 95
+    assert len(made.sha256) == 95
     assert own_certificate(tmp_path, reversed(NAMES), Clock()) == made
     assert b"PRIVATE" not in made.chain.with_name("certificate.pem").read_bytes()
 
@@ -70,12 +70,12 @@ def test_it_is_renewed_before_it_expires(tmp_path: Path, days: int, renewed: boo
     first = own_certificate(tmp_path, NAMES, clock)
     clock.now += timedelta(days=days)
     second = own_certificate(tmp_path, NAMES, clock)
-    assert (second.fingerprint != first.fingerprint) == renewed
+    assert (second.sha256 != first.sha256) == renewed
     assert second.expires > clock.now
 
 
 def test_other_names_damage_and_open_doors_ask_for_a_new_one(tmp_path: Path) -> None:
-    seen = {own_certificate(tmp_path, NAMES, Clock()).fingerprint}
+    seen = {own_certificate(tmp_path, NAMES, Clock()).sha256}
     path = tmp_path / "tls" / "node.pem"
     changes = (
         lambda: None,
@@ -85,7 +85,7 @@ def test_other_names_damage_and_open_doors_ask_for_a_new_one(tmp_path: Path) -> 
     )
     for change in changes:
         change()
-        seen.add(own_certificate(tmp_path, ["other.example"], Clock()).fingerprint)
+        seen.add(own_certificate(tmp_path, ["other.example"], Clock()).sha256)
     assert len(seen) == 5
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -93,7 +93,7 @@ def test_other_names_damage_and_open_doors_ask_for_a_new_one(tmp_path: Path) -> 
 def test_one_s_own_is_read_and_what_is_none_is_told(tmp_path: Path) -> None:
     made = own_certificate(tmp_path, NAMES, Clock())
     certificate = made.chain.with_name("certificate.pem")
-    assert read_certificate(certificate, made.key).fingerprint == made.fingerprint
+    assert read_certificate(certificate, made.key).sha256 == made.sha256
     junk = tmp_path / "junk.pem"
     junk.write_text("no certificate")
     junk.chmod(0o600)
