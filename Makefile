@@ -3,11 +3,12 @@
 
 VENV   := .venv
 BIN    := $(VENV)/bin
+TOOLS  := $(VENV)/tools/bin
 PYTHON ?= $(shell sh deploy/find-python.sh)
 TESTS  ?= tests streams models edge api
 PIN    := -q --upgrade --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run test chaos check format pins rtsp-server postgres clean help
+.PHONY: run test chaos check sbom format pins rtsp-server postgres clean help
 
 run: $(VENV)/.run ## Start the demo: simulated cameras, events into an embedded server, status page
 	@exec $(BIN)/sharpeyes demo $(ARGS)
@@ -18,11 +19,16 @@ test: $(VENV)/.test rtsp-server postgres ## Run every test, with coverage
 chaos: $(VENV)/.test postgres ## Run the long form of the chaos tests: fifty kills of each part, an hour or two
 	SHARPEYES_CHAOS=long $(BIN)/python -m pytest -s $(ARGS) tests/chaos
 
-check: $(VENV)/.test ## Run the static gate: format, lint, types, architecture
+check: $(VENV)/.test $(TOOLS)/.audit ## Run the static gate: format, lint, types, architecture, known weaknesses
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(TOOLS)/bandit -q -r -c pyproject.toml streams models edge api deploy
+	$(TOOLS)/python deploy/audit.py requirements/run.txt
+
+sbom: $(VENV)/.test $(TOOLS)/.audit ## Write the bill of materials, build/sharpeyes.cdx.json
+	$(TOOLS)/python deploy/sbom.py --python $(BIN)/python
 
 format: $(VENV)/.test ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
@@ -46,10 +52,17 @@ $(VENV)/.test: $(VENV)/.run requirements/test.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements/test.txt
 	@touch $@
 
+# Of their own environment: what they need is not what the product needs.
+$(TOOLS)/.audit: $(VENV)/bin/python requirements/audit.txt
+	@test -x $(TOOLS)/python || sh deploy/make-venv.sh $(BIN)/python $(VENV)/tools
+	$(TOOLS)/python -m pip install -q --disable-pip-version-check -r requirements/audit.txt
+	@touch $@
+
 pins: $(VENV)/.test ## Pin what pyproject.toml and requirements/test.in ask for
 	$(BIN)/python -m pip install -q pip-tools
 	$(BIN)/pip-compile $(PIN) -o requirements/run.txt pyproject.toml
 	$(BIN)/pip-compile $(PIN) -o requirements/test.txt requirements/test.in
+	$(BIN)/pip-compile $(PIN) -o requirements/audit.txt requirements/audit.in
 
 clean: ## Remove what was built and installed here
 	rm -rf $(VENV) build dist ./*.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

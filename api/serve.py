@@ -155,7 +155,7 @@ def _why_not_listening(error: OSError, host: str, port: int) -> str:
 def url_of(sock: socket.socket, *, tls: bool = False) -> str:
     """Where a browser on this machine finds the page served on `sock`."""
     host, port = sock.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # nosec B104
     return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
