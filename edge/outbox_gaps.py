@@ -87,7 +87,7 @@ class Gaps:
         spans: list[Span] = []
         for table in ("gaps", "told"):
             spans += self._file.execute(
-                f"SELECT first, last FROM {table} WHERE first <= ? AND first >="  # noqa: S608 # nosec B608 - constants
+                f"SELECT first, last FROM {table} WHERE first <= ? AND first >="  # noqa: S608 - constants # nosec B608
                 f" coalesce((SELECT max(first) FROM {table} WHERE first <= ?), ?)",
                 (last, first, first),
             ).fetchall()
