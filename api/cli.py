@@ -17,6 +17,7 @@ from api.commands import (
     check,
     demo,
     events,
+    evidence,
     forget,
     health,
     key,
@@ -100,6 +101,7 @@ health.add(app)
 key.add(app)
 users.add(app)
 audit.add(app)
+evidence.add(app)
 
 
 def _version(wanted: bool) -> None:

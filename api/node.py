@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException, Path, Query, Requ
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from api import pages, schemas
+from api import evidence, pages, schemas
 from api.access import routes as access_routes
 from api.access.gate import Access
 from api.access.opening import unguarded
@@ -73,6 +73,11 @@ class NodeView(Protocol):
         """Body and content type for Prometheus."""
         ...
 
+    @property
+    def evidence(self) -> evidence.Keeps:
+        """What is kept of incidents."""
+        ...
+
 
 def create_app(
     node: NodeView,
@@ -97,7 +102,7 @@ def create_app(
         title="Sharp Eyes node",
         version=status.version,
         description="Health, cameras, events and metrics of one node. It watches places, not people: "
-        "there is no picture here.",
+        "pictures are redacted, of incidents, and for those who say why.",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -112,6 +117,7 @@ def create_app(
     app.include_router(_health(node))
     app.include_router(_cameras(node))
     app.include_router(_events(node.board))
+    app.include_router(evidence.router(node))
     app.include_router(access_routes.router(oidc=signing_in is not None))
     if signing_in is not None:
         app.include_router(signing_in)

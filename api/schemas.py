@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.manifest import Manifest
 from edge.status import CameraState
 
 
@@ -102,6 +103,15 @@ class Node(Answer):
     outbox_pending: int = Field(ge=0, description="Events not yet acknowledged by Redis.")
     events_published: int = Field(ge=0, description="Events acknowledged since the start.")
     profile: Literal["usual", "surge"] = Field(description="Which thresholds hold, as the centre has said.")
+
+
+class SignedManifest(BaseModel):
+    """A manifest as it was signed; docs/evidence.md says how to check it."""
+
+    manifest: Manifest = Field(description="What was made of which incident.")
+    sha256: str = Field(description="Of the manifest's JSON, keys in this order and without spaces.")
+    key: str = Field(description="Id of the node's key, 16 hex digits.")
+    signature: str = Field(description="Ed25519 over that hash, base64.")
 
 
 class Problem(BaseModel):

@@ -22,6 +22,7 @@ from edge.config import Config
 from edge.status import NodeStatus, Readiness
 
 if TYPE_CHECKING:
+    from api.evidence import Keeps
     from edge.events import Event
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,11 @@ class RunningNode(Protocol):
 
     def metrics(self) -> tuple[bytes, str]:
         """Body and content type for Prometheus."""
+        ...
+
+    @property
+    def evidence(self) -> "Keeps":
+        """What is kept of incidents."""
         ...
 
     async def failed(self) -> None:

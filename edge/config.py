@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from edge import profiles
 from edge.access_config import AccessConfig, HttpConfig, TlsConfig, open_door
+from edge.evidence_config import EvidenceConfig
 from edge.eyesight_rules import HealthConfig
 from edge.privacy import CameraPrivacyConfig, PrivacyConfig
 from edge.rules import Rule
@@ -308,6 +309,7 @@ class Config(Section):
     budget: BudgetConfig = BudgetConfig()
     surge: SurgeConfig = SurgeConfig()
     privacy: PrivacyConfig = PrivacyConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")

@@ -54,6 +54,7 @@ __all__ = [
     "heartbeat_event",
     "incident_event",
     "node_event",
+    "repeated",
     "stream_key",
 ]
 
@@ -180,6 +181,23 @@ def incident_event(
         "evidence": evidence,
     }
     return _draft(context, change.kind, change.zone, change.observed_utc, data)
+
+
+def repeated(
+    context: EventContext, draft: EventDraft, phase: Literal["update", "end"], evidence: Evidence
+) -> EventDraft:
+    """An incident's last event once more, with evidence that was made since; a new event, seen when that was.
+
+    Args:
+        context: who speaks.
+        draft: the event.
+        phase: where in its life the incident is: after its end only `end` is true.
+        evidence: where redacted pictures of it are.
+    """
+    assert isinstance(draft.data, IncidentData)  # noqa: S101 - the caller's own
+    data = draft.data.model_copy(update={"phase": phase, "evidence": evidence})
+    new = {"id": context.new_id(), "traceparent": traceparent(context.randbits), "data": data}
+    return EventDraft.model_validate({**dict(draft), **new})
 
 
 def node_event(

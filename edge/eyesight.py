@@ -6,7 +6,6 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.evidence import Evidence, Wanted, weigh
 from edge.eyesight_rules import (
     SUBJECT,
     BlurredRule,
@@ -16,6 +15,7 @@ from edge.eyesight_rules import (
     HealthConfig,
     HealthRule,
 )
+from edge.hysteresis import Evidence, Wanted, weigh
 from edge.observation import Observation
 from edge.schedule import holds
 from streams.quality import Quality, QualityMeter

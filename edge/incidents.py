@@ -145,14 +145,15 @@ class _Open:
     told_pts_s: float
     seen: Observation
     peak: float | None = None
+    peak_pts_s: float = 0.0
     worst: int = 4
 
-    def look(self, seen: Observation) -> None:
+    def look(self, seen: Observation, pts_s: float) -> None:
         if seen.sustained is not None:
             self.seen = seen
         value = seen.measures.get(seen.yardstick)
-        if value is not None:
-            self.peak = value if self.peak is None else max(self.peak, value)
+        if value is not None and (self.peak is None or value > self.peak):
+            self.peak, self.peak_pts_s = value, pts_s
 
 
 @dataclass(slots=True)
@@ -215,6 +216,11 @@ class Incidents:
     def open(self) -> tuple[str, ...]:
         """Open incidents as `kind/zone`, in order."""
         return tuple(sorted(f"{kind}/{zone}" for (kind, zone), w in self._watches.items() if w.open))
+
+    @property
+    def peaks(self) -> Mapping[str, float]:
+        """Camera time of the worst look of each open incident, by incident."""
+        return {w.open.incident: w.open.peak_pts_s for w in self._watches.values() if w.open is not None}
 
     @property
     def held_back(self) -> Mapping[str, int]:
@@ -296,7 +302,7 @@ class Incidents:
         if watch.open is None:
             return self._begin(watch, risen, seen, pts_s, utc)
         incident = watch.open
-        incident.look(seen)
+        incident.look(seen, pts_s)
         remaining = watch.remaining(policy.release_s)
         level = incident.level
         if risen is not None and risen < level:
@@ -325,7 +331,8 @@ class Incidents:
         watch.held_back = False
         started = watch.first_utc or utc
         watch.open = _Open(self._new_id(), risen, watch.first_pts_s, started, pts_s, seen, worst=risen)
-        watch.open.look(seen)
+        watch.open.peak_pts_s = pts_s
+        watch.open.look(seen, pts_s)
         return [_change(watch.open, "begin", pts_s, utc)]
 
 

@@ -11,6 +11,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from edge.account import Covered
+from edge.evidence_queue import REASONS
+from edge.evidence_service import EvidenceSample
+from edge.evidence_store import WHYS
 from edge.outbox import NO_LEVEL, OutboxCounts
 from edge.precision import RuleVerdicts
 from edge.status import CameraStatus, FeedbackStatus, NodeStatus, Profile
@@ -56,6 +59,7 @@ class NodeSample:
         replayed: events sent again at the centre's wish, since the start.
         feedback: what came from the centre.
         verdicts: on the rules that were judged.
+        evidence: what is kept of incidents; None where nobody keeps any.
     """
 
     status: NodeStatus
@@ -68,6 +72,7 @@ class NodeSample:
     replayed: int = 0
     feedback: FeedbackStatus = field(default_factory=FeedbackStatus)
     verdicts: Sequence[RuleVerdicts] = ()
+    evidence: EvidenceSample | None = None
 
 
 class Metrics(Collector):
@@ -157,6 +162,7 @@ class Metrics(Collector):
             yield from _gate_families(sample.readers)
             yield from _plan_families(sample.plan)
             yield _coverage_family(sample.coverage)
+            yield from _evidence_families(sample.evidence)
 
 
 def _node_families(sample: NodeSample) -> Iterator[Metric]:
@@ -354,6 +360,28 @@ def _coverage_family(coverage: Sequence[Covered]) -> Metric:
     for one in coverage:
         family.add_metric([one.camera, one.task, one.cell.state, one.cell.reason], one.ms / 1000)
     return family
+
+
+def _evidence_families(sample: EvidenceSample | None) -> Iterator[Metric]:
+    if sample is None:
+        return
+    maker, store = sample.maker, sample.store
+    yield _counter("evidence_made", "Incidents of which a snapshot and a clip were kept.", maker.made)
+    failed = CounterMetricFamily(
+        "sharpeyes_evidence_failed", "Incidents without evidence, by reason.", labels=["reason"]
+    )
+    for reason in REASONS:
+        failed.add_metric([reason], maker.failed.get(reason, 0))
+    deleted = CounterMetricFamily(
+        "sharpeyes_evidence_deleted", "Pieces of evidence that were deleted, by reason.", labels=["reason"]
+    )
+    for why in WHYS:
+        deleted.add_metric([why], store.deleted.get(why, 0))
+    yield from (failed, deleted)
+    yield _gauge("evidence_waiting", "Incidents of which evidence is being made.", maker.waiting)
+    yield _gauge("evidence_pieces", "Pieces of evidence that are kept.", store.pieces)
+    yield _gauge("evidence_bytes", "Size of the evidence that is kept.", store.bytes)
+    yield _counter("evidence_looks", "Pictures that were looked at for evidence alone.", maker.own_looks)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -71,6 +71,15 @@ class Attention(Protocol):
         ...
 
 
+Keep = Callable[[str, Sequence[EventDraft], float, Mapping[str, float]], None]
+"""Hears of a camera's incidents: its id, events of a look, the look's camera time, and by open incident that
+of its worst look."""
+
+
+def _keeps_nothing(*_: object) -> None:
+    """Of whom nobody keeps evidence."""
+
+
 class Pipeline:
     """Analyses frames one after the other until told to stop. One camera's failure stays its own.
 
@@ -89,6 +98,7 @@ class Pipeline:
         census: Census,
         attention: Attention,
         clock: Clock,
+        keep: Keep = _keeps_nothing,
     ) -> None:
         self.failures: Counter[str] = Counter()
         self._frames = frames
@@ -99,6 +109,7 @@ class Pipeline:
         self._census = census
         self._attention = attention
         self._clock = clock
+        self._keep = keep
         self._tally = Tally()
 
     def run(self, stop: Flag) -> None:
@@ -109,8 +120,10 @@ class Pipeline:
                 self.look(frames)
             for trouble, times in self._tally.drain(self._clock.monotonic()).items():
                 log.warning("analysis failed", trouble=trouble, times=times)
-        for watch in self._watches.values():
-            self._save(watch.close(self._clock.utc()))
+        for id_, watch in self._watches.items():
+            drafts = watch.close(self._clock.utc())
+            self._keep(id_, drafts, watch.pts_s, {})
+            self._save(drafts)
 
     def look(self, frames: Sequence[Frame]) -> None:
         """The way of frames of different cameras, from pixels to events on disk."""
@@ -153,6 +166,7 @@ class Pipeline:
         self._metrics.observe_frame_age(age_s)
         both = Spent(before.host_s + spent.host_s, before.cpu_ms + spent.cpu_ms)
         self._attention.looked(frame.camera_id, both, age_s, closely=glance.closely)
+        self._keep(frame.camera_id, drafts, frame.pts_s, watch.peaks)
         if drafts:
             self._save(drafts)
             self._metrics.observe_frame_to_event(self._clock.monotonic() - frame.seen_mono_s)

@@ -21,6 +21,7 @@ from edge.config import CameraConfig, Config
 from edge.delivery import Delivery
 from edge.errors import BrokerError, EdgeError
 from edge.events import Event, EventContext
+from edge.evidence_service import EvidenceService
 from edge.governor import Governor
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
@@ -66,11 +67,13 @@ class Node:
     Attributes:
         config: what it was started with.
         board: the newest events.
+        evidence: redacted pictures of incidents; there after the start.
         pictures: by camera, what is needed to show something of it.
         redis_url: where events go, credentials included; show `status().redis` instead.
     """
 
     redis_url: str
+    evidence: EvidenceService
     _detector: Detector
     _census: Census
     _pipeline: Pipeline
@@ -156,6 +159,13 @@ class Node:
             ring=self.pictures[camera.id].ring,
         )
 
+    def _evidence(self) -> EvidenceService:
+        cameras = {camera.id: self._context(camera) for camera in self.config.cameras}
+        for id_ in cameras:
+            self._metrics.count_redaction_failure(id_, 0)
+        withheld = self._metrics.count_redaction_failure
+        return EvidenceService(self.config, self.pictures, cameras, self._saver.save, withheld, self._clock)
+
     def _watch(self, camera: CameraConfig) -> CameraWatch:
         tracker = Tracker(self.config.model.threshold)
         watch = CameraWatch(camera, self._detector, self._context(camera), tracker, self._new_id, self._views)
@@ -182,6 +192,9 @@ class Node:
         )
         self._saver = Saver(self._delivery.outbox, self.board.post, self._metrics, self._clock, self._stop)
         self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)
+        self.evidence = self._evidence()
+        await asyncio.to_thread(self.evidence.start)
+        stack.push_async_callback(asyncio.to_thread, self.evidence.stop)
         await self._delivery.connect(stack, self.redis_url, self._max_entries())
         stack.push_async_callback(asyncio.to_thread, self._close_books)
         self._start_pipeline(stack)
@@ -225,6 +238,7 @@ class Node:
             census=self._census,
             attention=self._governor,
             clock=self._clock,
+            keep=self.evidence.told,
         )
         thread = Thread(target=self._run_pipeline, name="pipeline", daemon=True)
         stack.push_async_callback(asyncio.to_thread, self._stop_pipeline, thread)
@@ -384,6 +398,7 @@ class Node:
             replayed=delivered.publisher.replayed,
             feedback=delivered.feedback,
             verdicts=delivered.verdicts,
+            evidence=self.evidence.sample(),
         )
 
     def metrics(self) -> tuple[bytes, str]:

@@ -8,8 +8,8 @@ import structlog
 from numpy.typing import NDArray
 
 from edge.config import CameraConfig
-from edge.evidence import Evidence, Wanted, weigh
 from edge.eyesight_rules import SUBJECT
+from edge.hysteresis import Evidence, Wanted, weigh
 from edge.observation import Observation
 from edge.site import Site
 from edge.view_store import Appearance, Appearances, ViewStore, view_key

@@ -65,6 +65,8 @@ class CameraWatch:
         unavailable: why rules could not be judged at the last look, by kind and place.
         open_incidents: as `kind/zone`, at the last look.
         held_back: how often a rule kept trouble quiet, to cool down, by kind and place.
+        pts_s: camera time in seconds of the last look.
+        peaks: camera time in seconds of the worst look of each open incident, by incident, at the last look.
         attend: told after each look whether somebody is there or something is going on, moving or not, so
             that the camera's reader goes on looking at what stands still; nobody by default.
         timezone: of the place, for schedules; None where a picture's time of day means nothing, as in a clip.
@@ -89,6 +91,7 @@ class CameraWatch:
         self.unavailable: dict[str, str] = {}
         self.open_incidents: tuple[str, ...] = ()
         self.held_back: Mapping[str, int] = {}
+        self.peaks: Mapping[str, float] = {}
         self.attend: Callable[[bool], None] = lambda _: None
         self.timezone: tzinfo | None = None
         self.seen_mono_s: float | None = None
@@ -109,7 +112,7 @@ class CameraWatch:
         self._minded_s = -math.inf
         self._looks = 0
         self._stays = False
-        self._pts_s = 0.0
+        self.pts_s = 0.0
 
     def update(
         self,
@@ -140,11 +143,12 @@ class CameraWatch:
         self.zones = dict(look.zones)
         self.people = look.people
         self.unavailable = dict(look.unavailable)
-        self._pts_s = pts_s
+        self.pts_s = pts_s
         self._looks += 1
         self._rate.read(pts_s, self._looks)
         changes = self._incidents.update((*look.observations, *own), pts_s, utc)
         self.open_incidents = self._analysis.open_incidents = self._incidents.open
+        self.peaks = self._incidents.peaks
         self.held_back = self._incidents.held_back
         self.attend(self.attention)
         return self._drafts(changes)
@@ -235,7 +239,7 @@ class CameraWatch:
         """End what is open, since nobody looks any more, and keep what was learned."""
         for learner in self._analysis.learners:
             learner.keep()
-        return self._drafts(self._incidents.close_all(self._pts_s, utc))
+        return self._drafts(self._incidents.close_all(self.pts_s, utc))
 
     def _drafts(self, changes: list[Change]) -> list[EventDraft]:
         if not changes:

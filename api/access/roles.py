@@ -68,6 +68,13 @@ PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
             Permission(
                 "video.clip", "clips of incidents, redacted", of_camera=True, reason=True, recorded=True
             ),
+            Permission(
+                "evidence.delete",
+                "deleting evidence before it expires",
+                of_camera=True,
+                reason=True,
+                recorded=True,
+            ),
             Permission("config.read", "the configuration, without its secrets", recorded=True),
             Permission("config.write", "changes of the configuration", reason=True, recorded=True),
             Permission("audit.read", "the audit log and its export", recorded=True),

@@ -98,6 +98,7 @@ class Needs:
                     outcome="allowed",
                     object=camera or request.url.path,
                     why=why or "",
+                    detail=request.url.path if camera else "",
                 )
             except AuditError as exc:
                 raise unrecorded(exc) from None
@@ -121,6 +122,7 @@ class Needs:
                     origin_of(request),
                     outcome="refused",
                     object=camera or request.url.path,
+                    detail=request.url.path if camera else "",
                 )
             except AuditError as exc:
                 raise unrecorded(exc) from None

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 from edge.board import EventBoard
 from edge.config import Config
 from edge.events import Event, EventContext, heartbeat_event
+from edge.evidence_store import EvidenceStore
 from edge.identifiers import Uuid7
 from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
 
@@ -62,6 +65,22 @@ def make_events(count: int, first: int = 1) -> list[Event]:
     ]
 
 
+class Unsigned:
+    """Signs nothing, as nothing is kept."""
+
+    key_id = "0" * 16
+
+    def sign(self, body: bytes) -> bytes:
+        raise AssertionError(body)
+
+
+def kept_nothing() -> SimpleNamespace:
+    """A real store without anything in it, and without a folder."""
+    return SimpleNamespace(
+        store=EvidenceStore(Path("nowhere"), 1, Unsigned(), lambda act: None, lambda: UTC_0)
+    )
+
+
 class FakeNode:
     """A node that does what the test says."""
 
@@ -73,6 +92,7 @@ class FakeNode:
         self.ready = Readiness(True)
         self.death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
+        self.evidence = kept_nothing()
 
     @classmethod
     @asynccontextmanager

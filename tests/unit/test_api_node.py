@@ -243,16 +243,20 @@ async def test_no_answer_holds_a_secret(http: httpx.AsyncClient) -> None:
         assert "topsecret" not in answer.text
 
 
-async def test_no_route_serves_pictures(http: httpx.AsyncClient) -> None:
+async def test_pictures_are_served_only_where_a_reason_is_asked_for(http: httpx.AsyncClient) -> None:
     described = (await http.get("/openapi.json")).json()
-    types = {
-        media
-        for verbs in described["paths"].values()
-        for operation in verbs.values()
-        for answer in operation["responses"].values()
-        for media in answer.get("content", {})
-    }
-    assert types <= {"application/json", "application/problem+json", "text/event-stream", "text/plain"}
+    usual = {"application/json", "application/problem+json", "text/event-stream", "text/plain"}
+    pictures = set()
+    for path, verbs in described["paths"].items():
+        for operation in verbs.values():
+            types = {
+                media for answer in operation["responses"].values() for media in answer.get("content", {})
+            }
+            if not types <= usual:
+                pictures.add(path)
+                assert "reason" in {parameter["name"] for parameter in operation["parameters"]}, path
+    evidence = "/cameras/{camera_id}/evidence/{evidence_id}"
+    assert pictures == {f"{evidence}/snapshot.jpg", f"{evidence}/clip.mp4"}
 
 
 async def test_the_description_describes(http: httpx.AsyncClient) -> None:
@@ -260,6 +264,9 @@ async def test_the_description_describes(http: httpx.AsyncClient) -> None:
     assert set(described["paths"]) == {
         "/healthz", "/readyz", "/node", "/metrics", "/cameras", "/cameras/{camera_id}", "/events",
         "/events/recent", "/login", "/login/ways", "/logout", "/session", "/setup",
+        "/cameras/{camera_id}/evidence", "/cameras/{camera_id}/evidence/{evidence_id}",
+        "/cameras/{camera_id}/evidence/{evidence_id}/snapshot.jpg",
+        "/cameras/{camera_id}/evidence/{evidence_id}/clip.mp4",
     }  # fmt: skip
     for verbs in described["paths"].values():
         assert all(operation["summary"] for operation in verbs.values())

@@ -220,7 +220,7 @@ PICTURES_OF_ITS_OWN = {
     "streams/sim/encode.py": "encodes drawn pictures, as the simulated camera",
 }
 """Files that encode pixels without a RedactedPicture, and why they may."""
-ENCODES_REDACTED: dict[str, str] = {}
+ENCODES_REDACTED: dict[str, str] = {"edge/clip.py": "snapshots and clips of incidents"}
 """Files that encode pictures of cameras, and what for; each must take `RedactedPicture`."""
 
 

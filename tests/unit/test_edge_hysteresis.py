@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.evidence import Evidence, Wanted, weigh
+from edge.hysteresis import Evidence, Wanted, weigh
 
 WANTED = Wanted(5, 10.0)
 rows = st.lists(st.sampled_from([True, False, None]), max_size=60)
