@@ -232,6 +232,12 @@ def http_server(app: "FastAPI", tls: ssl.SSLContext | None = None) -> "uvicorn.S
         def capture_signals(self) -> Iterator[None]:
             yield  # the signals are ours
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            watching = getattr(app.state, "watching", None)
+            if watching is not None:  # answers that never end, and connections beside HTTP
+                await watching.close()
+            await super().shutdown(sockets)
+
     return Server(
         uvicorn.Config(
             app,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Header, HTTPException, Path, Query, Requ
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from api import evidence, pages, schemas
+from api import evidence, live, pages, schemas
 from api.access import routes as access_routes
 from api.access.gate import Access
 from api.access.opening import unguarded
@@ -17,6 +17,7 @@ from api.access.roles import Principal
 from api.access.rules import access_of, check_rules, needs, public
 from api.guard import SECURITY_HEADERS, Guard, problem
 from api.sse import EventStream, Hidden, Numbered
+from edge.live import LiveHub
 from edge.status import NodeStatus, Readiness
 
 MAX_BODY = 64 * 1024
@@ -74,6 +75,11 @@ class NodeView(Protocol):
         ...
 
     @property
+    def live(self) -> LiveHub:
+        """Live view of the cameras."""
+        ...
+
+    @property
     def evidence(self) -> evidence.Keeps:
         """What is kept of incidents."""
         ...
@@ -118,6 +124,8 @@ def create_app(
     app.include_router(_cameras(node))
     app.include_router(_events(node.board))
     app.include_router(evidence.router(node))
+    app.state.watching = live.Watching(node)
+    app.include_router(live.router(app.state.watching))
     app.include_router(access_routes.router(oidc=signing_in is not None))
     if signing_in is not None:
         app.include_router(signing_in)

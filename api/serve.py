@@ -24,6 +24,7 @@ from edge.status import NodeStatus, Readiness
 if TYPE_CHECKING:
     from api.evidence import Keeps
     from edge.events import Event
+    from edge.live import LiveHub
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,11 @@ class RunningNode(Protocol):
 
     def metrics(self) -> tuple[bytes, str]:
         """Body and content type for Prometheus."""
+        ...
+
+    @property
+    def live(self) -> "LiveHub":
+        """Live view of the cameras."""
         ...
 
     @property

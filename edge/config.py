@@ -12,6 +12,7 @@ from edge import profiles
 from edge.access_config import AccessConfig, HttpConfig, TlsConfig, open_door
 from edge.evidence_config import EvidenceConfig
 from edge.eyesight_rules import HealthConfig
+from edge.live_config import LiveConfig
 from edge.privacy import CameraPrivacyConfig, PrivacyConfig
 from edge.rules import Rule
 from edge.sections import (
@@ -310,6 +311,7 @@ class Config(Section):
     surge: SurgeConfig = SurgeConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    live: LiveConfig = LiveConfig()
     cameras: tuple[CameraConfig, ...] = Field(min_length=1, max_length=1024)
 
     @model_validator(mode="after")

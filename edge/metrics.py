@@ -14,6 +14,7 @@ from edge.account import Covered
 from edge.evidence_queue import REASONS
 from edge.evidence_service import EvidenceSample
 from edge.evidence_store import WHYS
+from edge.live import LiveCounts
 from edge.outbox import NO_LEVEL, OutboxCounts
 from edge.precision import RuleVerdicts
 from edge.status import CameraStatus, FeedbackStatus, NodeStatus, Profile
@@ -60,6 +61,7 @@ class NodeSample:
         feedback: what came from the centre.
         verdicts: on the rules that were judged.
         evidence: what is kept of incidents; None where nobody keeps any.
+        live: by camera id, what live view does.
     """
 
     status: NodeStatus
@@ -73,6 +75,7 @@ class NodeSample:
     feedback: FeedbackStatus = field(default_factory=FeedbackStatus)
     verdicts: Sequence[RuleVerdicts] = ()
     evidence: EvidenceSample | None = None
+    live: Mapping[str, LiveCounts] = field(default_factory=dict)
 
 
 class Metrics(Collector):
@@ -163,6 +166,7 @@ class Metrics(Collector):
             yield from _plan_families(sample.plan)
             yield _coverage_family(sample.coverage)
             yield from _evidence_families(sample.evidence)
+            yield from _live_families(sample.live)
 
 
 def _node_families(sample: NodeSample) -> Iterator[Metric]:
@@ -360,6 +364,24 @@ def _coverage_family(coverage: Sequence[Covered]) -> Metric:
     for one in coverage:
         family.add_metric([one.camera, one.task, one.cell.state, one.cell.reason], one.ms / 1000)
     return family
+
+
+def _live_families(live: Mapping[str, LiveCounts]) -> Iterator[Metric]:
+    viewers = GaugeMetricFamily("sharpeyes_live_viewers", "Who watches live.", labels=["camera"])
+    pictures = CounterMetricFamily("sharpeyes_live_pictures", "Pictures for live view.", labels=["camera"])
+    spent = CounterMetricFamily(
+        "sharpeyes_live_cpu_seconds", "Processor time of live view.", labels=["camera"]
+    )
+    left_out = CounterMetricFamily(
+        "sharpeyes_live_left_out", "Pictures that were due and not shown.", labels=["camera", "reason"]
+    )
+    for id_, counts in live.items():
+        viewers.add_metric([id_], counts.viewers)
+        pictures.add_metric([id_], counts.pictures)
+        spent.add_metric([id_], counts.cpu_s)
+        for why in ("redaction", "undecodable"):
+            left_out.add_metric([id_, why], counts.left_out[why])
+    yield from (viewers, pictures, spent, left_out)
 
 
 def _evidence_families(sample: EvidenceSample | None) -> Iterator[Metric]:

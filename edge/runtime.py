@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from edge.evidence_service import EvidenceService
 from edge.governor import Governor
 from edge.health import Health, Pulse
 from edge.identifiers import Uuid7
+from edge.live import LiveHub
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.normality_store import NORMALITY, NormalityStore
 from edge.opening import address, source_options
@@ -68,6 +70,7 @@ class Node:
         config: what it was started with.
         board: the newest events.
         evidence: redacted pictures of incidents; there after the start.
+        live: live view of the cameras.
         pictures: by camera, what is needed to show something of it.
         redis_url: where events go, credentials included; show `status().redis` instead.
     """
@@ -93,6 +96,13 @@ class Node:
         self.pictures: Mapping[str, CameraPictures] = {
             camera.id: CameraPictures.of(config.privacy, camera) for camera in config.cameras
         }
+        self.live = LiveHub(
+            self.pictures,
+            {camera.id: [zone.polygon for zone in camera.zones] for camera in config.cameras},
+            config.live,
+            self._metrics.count_redaction_failure,
+            time.thread_time,
+        )
         self._readers = {camera.id: self._reader(camera) for camera in config.cameras}
         self._watches: dict[str, CameraWatch] = {}
         self._views = ViewStore(config.node.data_dir / VIEWS)
@@ -192,10 +202,10 @@ class Node:
         )
         self._saver = Saver(self._delivery.outbox, self.board.post, self._metrics, self._clock, self._stop)
         self._watches.update((camera.id, self._watch(camera)) for camera in self.config.cameras)
+        await self._delivery.connect(stack, self.redis_url, self._max_entries())
         self.evidence = self._evidence()
         await asyncio.to_thread(self.evidence.start)
         stack.push_async_callback(asyncio.to_thread, self.evidence.stop)
-        await self._delivery.connect(stack, self.redis_url, self._max_entries())
         stack.push_async_callback(asyncio.to_thread, self._close_books)
         self._start_pipeline(stack)
         self._metrics.watch(self._sample)
@@ -399,6 +409,7 @@ class Node:
             feedback=delivered.feedback,
             verdicts=delivered.verdicts,
             evidence=self.evidence.sample(),
+            live=self.live.counts(),
         )
 
     def metrics(self) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from edge.config import Config
 from edge.events import Event, EventContext, heartbeat_event
 from edge.evidence_store import EvidenceStore
 from edge.identifiers import Uuid7
+from edge.live import LiveHub
+from edge.live_config import LiveConfig
 from edge.status import CameraStatus, NodeStatus, Readiness, ZoneStatus
 
 UTC_0 = datetime(2026, 11, 22, 8, 15, 3, tzinfo=UTC)
@@ -93,6 +96,7 @@ class FakeNode:
         self.death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed = False
         self.evidence = kept_nothing()
+        self.live = LiveHub({}, {}, LiveConfig(), lambda id_: None, time.thread_time)
 
     @classmethod
     @asynccontextmanager

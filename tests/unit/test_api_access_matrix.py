@@ -122,7 +122,7 @@ async def test_the_public_routes_are_these(app: FastAPI) -> None:
     assert {path for _, path, rule in rules_of(app) if isinstance(rule, Public)} == {
         "/healthz", "/readyz", "/login", "/login/ways", "/setup", "/", "/docs", "/sign-in", "/set-up",
         "/openapi.json", "/console/app.js", "/console/events.js", "/console/words.js", "/console/docs.js",
-        "/console/sign-in.js", "/console/style.css", "/console/icon.svg",
+        "/console/sign-in.js", "/console/style.css", "/console/icon.svg", "/live", "/console/live.js",
     }  # fmt: skip
 
 

@@ -256,7 +256,8 @@ async def test_pictures_are_served_only_where_a_reason_is_asked_for(http: httpx.
                 pictures.add(path)
                 assert "reason" in {parameter["name"] for parameter in operation["parameters"]}, path
     evidence = "/cameras/{camera_id}/evidence/{evidence_id}"
-    assert pictures == {f"{evidence}/snapshot.jpg", f"{evidence}/clip.mp4"}
+    live = "/cameras/{camera_id}/live.mjpeg", "/cameras/{camera_id}/whep"
+    assert pictures == {f"{evidence}/snapshot.jpg", f"{evidence}/clip.mp4", *live}
 
 
 async def test_the_description_describes(http: httpx.AsyncClient) -> None:
@@ -264,6 +265,8 @@ async def test_the_description_describes(http: httpx.AsyncClient) -> None:
     assert set(described["paths"]) == {
         "/healthz", "/readyz", "/node", "/metrics", "/cameras", "/cameras/{camera_id}", "/events",
         "/events/recent", "/login", "/login/ways", "/logout", "/session", "/setup",
+        "/cameras/{camera_id}/live.mjpeg", "/cameras/{camera_id}/whep",
+        "/cameras/{camera_id}/whep/{session_id}",
         "/cameras/{camera_id}/evidence", "/cameras/{camera_id}/evidence/{evidence_id}",
         "/cameras/{camera_id}/evidence/{evidence_id}/snapshot.jpg",
         "/cameras/{camera_id}/evidence/{evidence_id}/clip.mp4",

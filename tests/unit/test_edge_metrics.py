@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +15,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.account import AT_RATE, SHED, Covered
+from edge.evidence_maker import MakerCounts
+from edge.evidence_service import EvidenceSample
+from edge.evidence_store import StoreCounts
+from edge.live import LiveCounts
 from edge.metrics import Faults, Metrics, NodeSample
 from edge.outbox import OutboxCounts
 from edge.precision import RuleVerdicts
@@ -82,6 +87,8 @@ def sample() -> NodeSample:
             RuleVerdicts("gate-2", "crowd.density/plaza", 3, 1),
             RuleVerdicts("gate-2", "hazard.line/x", 0, 0),
         ),
+        evidence=EvidenceSample(MakerCounts(5, {"disk": 2}, 1, 7), StoreCounts(4, 4096, {"expired": 1})),
+        live={"gate-2": LiveCounts(2, 300, 4.5, Counter(redaction=1))},
     )
 
 

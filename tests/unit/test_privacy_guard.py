@@ -220,7 +220,10 @@ PICTURES_OF_ITS_OWN = {
     "streams/sim/encode.py": "encodes drawn pictures, as the simulated camera",
 }
 """Files that encode pixels without a RedactedPicture, and why they may."""
-ENCODES_REDACTED: dict[str, str] = {"edge/clip.py": "snapshots and clips of incidents"}
+ENCODES_REDACTED: dict[str, str] = {
+    "edge/clip.py": "snapshots and clips of incidents",
+    "edge/live_encoder.py": "live view",
+}
 """Files that encode pictures of cameras, and what for; each must take `RedactedPicture`."""
 
 
