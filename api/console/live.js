@@ -70,11 +70,14 @@ async function whep(camera, why) {
 }
 
 function stop() {
+  const leaving = connection;
   if (session) {
+    // Closed first, the session would be over by the time that its end is asked for.
     const headers = token ? { "X-CSRF-Token": token } : {};
-    fetch(session, { method: "DELETE", headers, keepalive: true }).catch(() => {});
+    fetch(session, { method: "DELETE", headers, keepalive: true }).catch(() => {}).finally(() => leaving?.close());
+  } else {
+    leaving?.close();
   }
-  if (connection) { connection.close(); }
   connection = session = null;
   at("video").srcObject = null;
   at("jpeg").removeAttribute("src");
