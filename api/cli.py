@@ -24,6 +24,7 @@ from api.commands import (
     models,
     plan,
     run,
+    sign,
     simulate,
     users,
 )
@@ -102,6 +103,7 @@ key.add(app)
 users.add(app)
 audit.add(app)
 evidence.add(app)
+sign.add(app)
 
 
 def _version(wanted: bool) -> None:
