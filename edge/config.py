@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
@@ -59,6 +60,10 @@ class NodeConfig(Section):
         Field(
             "off", description="Device that decodes; auto: the first that opens. Without one, software does."
         )
+    )
+
+    camera_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), max_length=64, description="Where cameras may be, as in 10.0.0.0/8; empty: anywhere."
     )
 
     _off = field_validator("hardware_decode", mode="before")(_bare_off)

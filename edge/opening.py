@@ -1,6 +1,7 @@
 """From a camera's configuration to what `streams` opens."""
 
 from edge.config import CameraConfig
+from streams.reach import Network
 from streams.source import SourceOptions
 from streams.url import SourceUrl
 
@@ -23,11 +24,14 @@ def evidence_address(camera: CameraConfig) -> SourceUrl:
     return SourceUrl.parse(camera.source.main.get_secret_value())
 
 
-def source_options(camera: CameraConfig, *, realtime: bool) -> SourceOptions:
+def source_options(
+    camera: CameraConfig, *, realtime: bool, networks: tuple[Network, ...] = ()
+) -> SourceOptions:
     """How the camera's streams are opened.
 
     Args:
         camera: its configuration.
+        networks: where cameras may be; empty: anywhere.
         realtime: whether a file plays at its own pace, like a camera, or as fast as it can be read.
     """
     return SourceOptions(
@@ -37,4 +41,5 @@ def source_options(camera: CameraConfig, *, realtime: bool) -> SourceOptions:
         realtime,
         camera.tls_verify,
         camera.tls_ca_file,
+        networks=networks,
     )

@@ -156,7 +156,7 @@ class Node:
             camera.id,
             address(camera),
             ReaderOptions(
-                source_options(camera, realtime=True),
+                source_options(camera, realtime=True, networks=self.config.node.camera_networks),
                 camera.analysed_fps,
                 gate=camera.gate == "auto",
                 hardware=self.config.node.hardware_decode,

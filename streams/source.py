@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol, cast
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -22,6 +23,7 @@ from streams.clock import Clock, SystemClock
 from streams.errors import OpenError, ReadError, StreamEndedError
 from streams.interrupt import interruptible
 from streams.packet import Packet, PacketSource, StreamInfo
+from streams.reach import Network, barred
 from streams.url import SourceUrl
 
 _log = structlog.get_logger(__name__)
@@ -61,6 +63,7 @@ class SourceOptions:
         ca_file: certificates to trust instead of the system's, PEM: say, a camera's self-signed one.
         begun_s: host monotonic seconds at which a recording that plays in real time had begun: it goes on
             from where it would be by now. None, or one that is over: from its beginning.
+        networks: where cameras may be; empty: everywhere but where none can be, see `streams.reach`.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -70,6 +73,7 @@ class SourceOptions:
     verify_tls: bool = True
     ca_file: Path | None = None
     begun_s: float | None = None
+    networks: tuple[Network, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -181,6 +185,8 @@ class ContainerSource:
         # `file:` keeps FFmpeg from reading a path such as `concat:a|b` as a protocol.
         address = f"file:{url.full}" if url.scheme == "file" else url.full
         started_s = time.monotonic()
+        if url.live:
+            self._check_reach()
         try:
             with interruptible(self._stopping):
                 return av.open(
@@ -194,6 +200,18 @@ class ContainerSource:
         except (OSError, ValueError, UnicodeError) as error:
             reason = type(error).__name__
         raise OpenError(f"{url}: {'stopped while opening' if self._stopping() else reason}")
+
+    def _check_reach(self) -> None:
+        """Whether that address may be asked at all."""
+        try:
+            address = barred(urlsplit(self._url.full).hostname or "", self._options.networks)
+        except OSError:
+            return  # FFmpeg will not find it either, and says so
+        if address is not None:
+            raise OpenError(
+                f"{self._url}: {address} is not where a camera may be; "
+                "correct the source, or node.camera_networks"
+            )
 
     def packets(self) -> Iterator[Packet]:
         """Packets in decoding order; ends without an error after `close` or a stop.
@@ -261,6 +279,8 @@ def _container_options(url: SourceUrl, options: SourceOptions) -> dict[str, str]
         # The description says what is needed to decode; so little probing is enough.
         # `fflags nobuffer` would be a mistake: it throws away what was probed, the first keyframe with it.
         chosen["probesize"] = "32" if url.scheme.startswith("rtsp") else str(2**18)
+    if url.scheme in ("http", "https"):
+        chosen["max_redirects"] = "0"  # to wherever the camera says: its address is what was configured
     if url.scheme in ("rtsps", "https"):
         chosen["tls_verify"] = str(int(options.verify_tls))
         ca_file = options.ca_file or ssl.get_default_verify_paths().cafile
@@ -301,6 +321,8 @@ def _reason(error: av.FFmpegError, url: SourceUrl, took_s: float, limit_s: float
     secured = url.scheme in ("rtsps", "https")
     if error.errno == errno.EIO and secured:  # so FFmpeg calls an unknown host and an untrusted certificate
         return "no trusted connection; is the host right? a certificate of the camera's own goes into ca_file"
+    if error.errno == errno.EIO and url.scheme == "http":
+        return "cannot be reached, or points elsewhere, which is not followed; is the address right?"
     if error.errno == errno.EIO:
         return "cannot be reached; is the host right?"
     return str(error.strerror)

@@ -76,7 +76,7 @@ def drawn(config: "Config", camera: "CameraConfig", unit: str, contact: str) -> 
         ("", 3, "normal"),
         ("本系统只看场所，不识别人。", 7.5, "bold"),
         ("It watches this place, not people: no face recognition,", 6, "normal"),
-        ("no identification, no tracking of persons.", 6, "normal"),
+        ("nobody is identified or followed from camera to camera.", 6, "normal"),
         ("", 3, "normal"),
         (f"事件画面经脱敏后保存 {hours} 小时。" if kept else "不保存画面。", 6.5, "normal"),
         (pictures, 6, "normal"),
