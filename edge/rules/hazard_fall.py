@@ -29,7 +29,7 @@ class FallRule(ZoneRule):
 
     kind: Literal["hazard.fall"]
     level: Level = Field(2, description="Severity.")
-    min_down_s: Hold = Field(4.0, description="Seconds that somebody must stay down before it counts.")
+    min_down_s: Hold = Field(5.0, description="Seconds that somebody must stay down before it counts.")
     release_s: Hold = Field(5.0, description="Seconds without anybody who lies, before the incident ends.")
 
     @property

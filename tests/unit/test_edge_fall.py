@@ -85,10 +85,10 @@ def test_a_fall_begins_and_ends_once(fps):
     told = play(upright_until_it_falls, 40.0, fps)
     assert [change.phase for _, change in told if change.phase != "update"] == ["begin", "end"]
     (at_s, begin), (over_s, _) = told[0], told[-1]
-    assert at_s == pytest.approx(FELL_S + 4.5, abs=1 / fps + 0.3), "four seconds after the first look"
+    assert at_s == pytest.approx(FELL_S + 5.5, abs=1 / fps + 0.3), "five seconds after the first look"
     assert UP_S + 5.0 <= over_s <= UP_S + 8.0
     assert (begin.level, begin.measures["count"]) == (2, 1.0)
-    assert begin.measures["down_s"] >= 4.0
+    assert begin.measures["down_s"] >= 5.0
     ((left, top, right, bottom),) = begin.boxes
     foot = (STOOD[0] + STOOD[2]) / 2, STOOD[3]
     assert left < foot[0] < right
@@ -139,7 +139,7 @@ def test_how_long_is_set_and_grows_with_the_centre_s_verdicts():
     told = play(upright_until_it_falls, 30.0, 5.0, min_down_s=8.0)
     assert told[0][0] == pytest.approx(FELL_S + 8.5, abs=0.41)
     (rule,) = camera(RULE).rules
-    assert rule.policy.hold_of(2, 2.0) == pytest.approx(4.0), "twice as sure: four seconds more"
+    assert rule.policy.hold_of(2, 2.0) == pytest.approx(5.0), "twice as sure: five seconds more"
 
 
 def test_a_detector_without_people_is_refused():
