@@ -6,7 +6,7 @@
 So many cameras of 1280x720 at 25 pictures a second play a drawn walk in real time, somebody always in view.
 Half a minute after the start an incident of one of them is told. Of its piece of evidence: whether its
 pictures are at exactly the recording's times; how much the middle pixel differs from the recording at those
-times (grey levels: the codec's own loss, unless most of the picture is covered); the share of drawn heads whose
+times (grey levels: the codec's own loss, unless most is covered); the share of drawn heads whose
 pixels are other than recorded; and how often analysis looked there, and the maker itself. `overload` is the
 pictures a second that all cameras want analysed, of those that were.
 """
@@ -55,7 +55,7 @@ def clip() -> Path:
     if not path.exists() or not path.with_suffix(".json").exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with Progress() as progress:
-            task = progress.add_task("drawing", total=round(SPEC.fps * SPEC.seconds))
+            task = progress.add_task("drawing", total=round(SPEC.fps * (SPEC.seconds or 60.0)))
             part = path.with_suffix(".part.mp4")
             write_clip(SPEC, part, path.with_suffix(".json"), lambda k, _: progress.update(task, completed=k))
         part.rename(path)
