@@ -17,6 +17,8 @@ from streams.picture import AvPicture
 # Half a minute of video: cameras with a "smart" codec put keyframes up to that far apart.
 _MAX_SKIPPED = 750
 _MAX_BARREN = 1500
+MAX_PIXELS = 8192 * 4352
+"""Of a picture: 8K. A few bytes can announce more than that, of which a decoder would hold sixteen."""
 
 _Payload: TypeAlias = "av.Packet[av.VideoStream] | None"
 
@@ -155,8 +157,10 @@ class Decoder:
     def _prepare(self) -> None:
         self._context.thread_count = self._threads
         self._context.thread_type = "SLICE"
-        if not self._loop_filter and not self._context.is_open:
-            self._context.options = {"skip_loop_filter": "all"}
+        if not self._context.is_open:
+            self._context.options = {"max_pixels": str(MAX_PIXELS)}
+            if not self._loop_filter:
+                self._context.options["skip_loop_filter"] = "all"
 
     def _may_resume(self, packet: Packet) -> bool:
         self._skipped_in_row += 1

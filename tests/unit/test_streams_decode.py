@@ -215,3 +215,15 @@ def test_without_the_loop_filter_pictures_hardly_differ(tmp_path: Path) -> None:
         shown.append([p.picture.luma(320, 192) for packet in clip.packets for p in decoder.decode(packet)])
     differences = [np.abs(a.astype(int) - b).mean() for a, b in zip(*shown, strict=True)]
     assert 0 < max(differences) < 3
+
+
+def test_a_picture_larger_than_any_camera_s_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.decode.MAX_PIXELS", 160 * 128 - 1)
+    source = open_source(
+        SourceUrl.parse(str(write_clip(tmp_path / "clip.ts"))), SourceOptions(realtime=False)
+    )
+    decoder = Decoder(StreamInfo("h264", 0, 0))
+    assert not [picture for packet in read_all(source) for picture in decoder.decode(packet)]
+    assert decoder.errors > 0
