@@ -11,11 +11,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from edge.account import Covered
-from edge.evidence_queue import REASONS
 from edge.evidence_service import EvidenceSample
-from edge.evidence_store import WHYS
 from edge.live import LiveCounts
 from edge.outbox import NO_LEVEL, OutboxCounts
+from edge.picture_metrics import evidence_families, live_families
 from edge.precision import RuleVerdicts
 from edge.status import CameraStatus, FeedbackStatus, NodeStatus, Profile
 from streams.activity import Activity
@@ -165,8 +164,8 @@ class Metrics(Collector):
             yield from _gate_families(sample.readers)
             yield from _plan_families(sample.plan)
             yield _coverage_family(sample.coverage)
-            yield from _evidence_families(sample.evidence)
-            yield from _live_families(sample.live)
+            yield from evidence_families(sample.evidence)
+            yield from live_families(sample.live)
 
 
 def _node_families(sample: NodeSample) -> Iterator[Metric]:
@@ -364,46 +363,6 @@ def _coverage_family(coverage: Sequence[Covered]) -> Metric:
     for one in coverage:
         family.add_metric([one.camera, one.task, one.cell.state, one.cell.reason], one.ms / 1000)
     return family
-
-
-def _live_families(live: Mapping[str, LiveCounts]) -> Iterator[Metric]:
-    viewers = GaugeMetricFamily("sharpeyes_live_viewers", "Who watches live.", labels=["camera"])
-    pictures = CounterMetricFamily("sharpeyes_live_pictures", "Pictures for live view.", labels=["camera"])
-    spent = CounterMetricFamily(
-        "sharpeyes_live_cpu_seconds", "Processor time of live view.", labels=["camera"]
-    )
-    left_out = CounterMetricFamily(
-        "sharpeyes_live_left_out", "Pictures that were due and not shown.", labels=["camera", "reason"]
-    )
-    for id_, counts in live.items():
-        viewers.add_metric([id_], counts.viewers)
-        pictures.add_metric([id_], counts.pictures)
-        spent.add_metric([id_], counts.cpu_s)
-        for why in ("redaction", "undecodable"):
-            left_out.add_metric([id_, why], counts.left_out[why])
-    yield from (viewers, pictures, spent, left_out)
-
-
-def _evidence_families(sample: EvidenceSample | None) -> Iterator[Metric]:
-    if sample is None:
-        return
-    maker, store = sample.maker, sample.store
-    yield _counter("evidence_made", "Incidents of which a snapshot and a clip were kept.", maker.made)
-    failed = CounterMetricFamily(
-        "sharpeyes_evidence_failed", "Incidents without evidence, by reason.", labels=["reason"]
-    )
-    for reason in REASONS:
-        failed.add_metric([reason], maker.failed.get(reason, 0))
-    deleted = CounterMetricFamily(
-        "sharpeyes_evidence_deleted", "Pieces of evidence that were deleted, by reason.", labels=["reason"]
-    )
-    for why in WHYS:
-        deleted.add_metric([why], store.deleted.get(why, 0))
-    yield from (failed, deleted)
-    yield _gauge("evidence_waiting", "Incidents of which evidence is being made.", maker.waiting)
-    yield _gauge("evidence_pieces", "Pieces of evidence that are kept.", store.pieces)
-    yield _gauge("evidence_bytes", "Size of the evidence that is kept.", store.bytes)
-    yield _counter("evidence_looks", "Pictures that were looked at for evidence alone.", maker.own_looks)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
