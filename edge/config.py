@@ -159,16 +159,16 @@ class BudgetConfig(Section):
     active_share: float = Field(0.1, ge=0, le=1, description="Share of time in which something moves there.")
 
 
-_SOURCE_WANTED = "an address, or `main` for evidence and `sub` to analyse"
+_SOURCE_WANTED = "an address, or `main`, the large picture, and `sub` to analyse"
 
 
 class SourceConfig(Section):
-    """Where a camera's streams are: one for all, or a large one for evidence and a small one to analyse."""
+    """Where a camera's streams are: one for all, or a large one and a small one, which is analysed."""
 
-    main: SecretStr = Field(
-        description="The large picture, kept for evidence; analysed if there is no other."
+    main: SecretStr = Field(description="The large picture; analysed and shown if there is no other.")
+    sub: SecretStr | None = Field(
+        None, description="A smaller picture of the same view, to be analysed and shown."
     )
-    sub: SecretStr | None = Field(None, description="A smaller picture of the same view, to be analysed.")
 
     @model_validator(mode="before")
     @classmethod

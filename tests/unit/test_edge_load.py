@@ -385,7 +385,7 @@ def test_a_source_that_is_no_two_streams_is_told_by_line_and_key(file):
           - id: g
             source: {main: 5}
         """)
-    wanted = "an address, or `main` for evidence and `sub` to analyse"
+    wanted = "an address, or `main`, the large picture, and `sub` to analyse"
     assert problems(path) == [
         (3, "cameras[0].source.main", "is missing: name the large picture that `sub` belongs to"),
         (6, "cameras[1].source", f"is empty: {wanted}"),
