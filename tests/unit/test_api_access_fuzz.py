@@ -30,6 +30,7 @@ EXAMPLES = 15
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
 ]  # fmt: skip
+schemathesis.serializer.alias(["application/sdp", "application/trickle-ice-sdpfrag"], "text/plain")
 KEPT = "argon2"
 """Begins what is kept of every password: it stands in no answer."""
 
