@@ -94,7 +94,7 @@ class Node:
         self._broker = None if config.redis.url else EmbeddedBroker(config.node.data_dir)
         self._mailbox = Mailbox({camera.id: camera.max_age_s for camera in config.cameras}, clock)
         self.pictures: Mapping[str, CameraPictures] = {
-            camera.id: CameraPictures.of(config.privacy, camera) for camera in config.cameras
+            camera.id: CameraPictures.of(config.privacy, config.evidence, camera) for camera in config.cameras
         }
         self.live = LiveHub(
             self.pictures,

@@ -15,10 +15,10 @@ from typing import Self
 
 from streams.packet import Packet, StreamInfo
 
-KEEP_S = 45.0
-"""A clip's 20 s, a GOP of 10 s before them, and time for who makes it to come to it."""
-MAX_BYTES = 48 * 2**20
-"""45 s at 8 Mbit/s, per camera."""
+KEEP_S = 30.0
+"""A clip's 20 s, and time for who makes it to come to it; a GOP more is kept, to decode its first picture."""
+MAX_BYTES = 24 * 2**20
+"""Per camera: 40 s at 5 Mbit/s. A camera that sends more has shorter clips."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
