@@ -1,8 +1,8 @@
 """`sharpeyes sign`: the sign that stands before a camera's view."""
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from xml.sax.saxutils import escape
 
 import typer
 
