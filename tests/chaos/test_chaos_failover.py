@@ -21,12 +21,16 @@ def database(request: pytest.FixtureRequest) -> str | None:
 
 
 class Sentinel(Valkey):
-    """Watches a master as `district`, and fails over at once."""
+    """Watches a master as `district`, and fails over soon.
+
+    It asks once a second, or as often as a server may be silent: with one second for both, a new master that
+    it has just come to know is held for dead before it has been asked.
+    """
 
     def __init__(self, folder: Path, master: int) -> None:
         watched = (
             f"sentinel monitor district {HOST} {master} 1\n"
-            "sentinel down-after-milliseconds district 1000\n"
+            "sentinel down-after-milliseconds district 3000\n"
             "sentinel failover-timeout district 2000"
         )
         super().__init__(folder, watched)
